@@ -1,0 +1,314 @@
+"""Declaring configuration once: for parsing, checking, the REST API and the reference pages.
+
+::
+
+    @config
+    class FileStreamSinkConfig:
+        file: str | None = key("file", default=None, doc="File to write.", importance=HIGH)
+
+    keys_of(FileStreamSinkConfig)          # what REST and the checks need to know
+    parse(FileStreamSinkConfig, mapping)   # the typed values, or ConfigError with every problem
+
+Messages are worded as Kafka's ``ConfigDef`` words them.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, TypeVar, cast, dataclass_transform, get_type_hints
+
+from engine.api.errors import ConfigError
+
+
+class Importance(StrEnum):
+    """How much a key matters to somebody who sets things up."""
+
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+
+
+HIGH, MEDIUM, LOW = Importance.HIGH, Importance.MEDIUM, Importance.LOW
+
+
+class ConfigType(StrEnum):
+    """Types of values in Kafka's words (upstream: ``ConfigDef.Type``)."""
+
+    BOOLEAN = "BOOLEAN"
+    STRING = "STRING"
+    INT = "INT"
+    SHORT = "SHORT"
+    LONG = "LONG"
+    DOUBLE = "DOUBLE"
+    LIST = "LIST"
+    CLASS = "CLASS"
+    PASSWORD = "PASSWORD"  # noqa: S105 (the name of a type)
+
+
+class Secret(str):
+    """A value that never shows in a log, a status or a trace."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[hidden]'"
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Any = _Required()
+"""Default of a key that must be given."""
+
+Check = Callable[[Any], str | None]
+"""Says what is wrong with a parsed value (``Value must be at least 1``), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigKey:
+    """One key and what is known of it (upstream: ``ConfigDef.ConfigKey``).
+
+    Attributes:
+        default: the parsed default, or REQUIRED.
+        milliseconds: the text holds milliseconds, the parsed value seconds.
+    """
+
+    name: str
+    type: ConfigType
+    default: Any = REQUIRED
+    doc: str = ""
+    importance: Importance = MEDIUM
+    check: Check | None = None
+    group: str | None = None
+    order: int = -1
+    width: str = "NONE"
+    display_name: str = ""
+    milliseconds: bool = False
+    recommended: tuple[str, ...] = ()
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the key must be given."""
+        return self.default is REQUIRED
+
+    def default_text(self) -> str | None:
+        """The default as it would be written in a file; None when there is none."""
+        if self.is_required or self.default is None:
+            return None
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        if self.milliseconds:
+            return str(round(self.default * 1000))
+        if isinstance(self.default, (list, tuple)):
+            return ",".join(self.default)
+        return str(self.default)
+
+    def parse(self, text: str | None) -> Any:
+        """The value of the text, the default for None.
+
+        Raises:
+            ValueError: with the whole message.
+        """
+        if text is None:
+            if self.is_required:
+                raise ValueError(
+                    f'Missing required configuration "{self.name}" which has no default value.'
+                )
+            return self.default
+        try:
+            value = _PARSERS[self.type](text)
+        except ValueError as error:
+            raise ValueError(
+                f"Invalid value {self.shown(text)} for configuration {self.name}: {error}"
+            ) from None
+        problem = self.check(value) if self.check else None
+        if problem:
+            raise ValueError(
+                f"Invalid value {self.shown(text)} for configuration {self.name}: {problem}"
+            )
+        return value / 1000 if self.milliseconds else value
+
+    def shown(self, text: str) -> str:
+        """The text as it may be shown to people."""
+        return "[hidden]" if self.type is ConfigType.PASSWORD else text
+
+
+ConfigKeys = Sequence[ConfigKey]
+"""The keys of one component, in the order in which they are shown."""
+
+NO_KEYS: ConfigKeys = ()
+
+
+def key(
+    name: str,
+    *,
+    default: Any = REQUIRED,
+    doc: str,
+    importance: Importance = MEDIUM,
+    check: Check | None = None,
+    type: ConfigType | None = None,  # noqa: A002 (Kafka's word)
+    milliseconds: bool = False,
+    group: str | None = None,
+    width: str = "NONE",
+    display_name: str = "",
+    recommended: Sequence[str] = (),
+) -> Any:
+    """Declare a key; the type is the field's annotation unless ``type`` says otherwise."""
+    made: dict[str, Any] = {
+        "name": name, "default": default, "doc": doc, "importance": importance, "check": check,
+        "type": type, "milliseconds": milliseconds, "group": group, "width": width,
+        "display_name": display_name or name, "recommended": tuple(recommended),
+    }  # fmt: skip
+    return field(metadata={"key": made}, **({} if default is REQUIRED else {"default": default}))
+
+
+C = TypeVar("C")
+
+
+@dataclass_transform(field_specifiers=(key,), frozen_default=True, kw_only_default=True)
+def config(cls: type[C]) -> type[C]:
+    """Make a class whose fields are keys."""
+    return dataclass(frozen=True, kw_only=True, slots=False)(cls)
+
+
+def keys_of(cls: type) -> ConfigKeys:
+    """The keys that a config class declares."""
+    hints = get_type_hints(cls)
+    return tuple(_key_of(f, hints[f.name], i) for i, f in enumerate(fields(cls)))
+
+
+def _key_of(declared: "Field[Any]", hint: Any, index: int) -> ConfigKey:
+    made = dict(declared.metadata["key"])
+    made["type"] = made["type"] or (ConfigType.LONG if made["milliseconds"] else _type_of(hint))
+    made["order"] = index + 1 if made["group"] else -1
+    if declared.default is not MISSING:
+        made["default"] = declared.default
+    return ConfigKey(**made)
+
+
+def _type_of(hint: Any) -> ConfigType:
+    text = str(getattr(hint, "__name__", hint)).replace(" | None", "")
+    for start, config_type in _TYPES.items():
+        if text.startswith(start):
+            return config_type
+    raise TypeError(f"no configuration type for {hint!r}")
+
+
+_TYPES = {
+    "bool": ConfigType.BOOLEAN,
+    "str": ConfigType.STRING,
+    "int": ConfigType.LONG,
+    "float": ConfigType.DOUBLE,
+    "tuple": ConfigType.LIST,
+    "list": ConfigType.LIST,
+    "Secret": ConfigType.PASSWORD,
+    "engine.api.config.Secret": ConfigType.PASSWORD,
+}
+
+
+def parse(cls: type[C], values: Mapping[str, str]) -> C:
+    """The typed configuration; keys that the class does not declare are left alone.
+
+    Raises:
+        ConfigError: with every problem at once.
+    """
+    keys = keys_of(cls)
+    parsed, problems = parse_keys(keys, values)
+    if problems:
+        raise ConfigError({name: "\n".join(messages) for name, messages in problems.items()})
+    names = {made.name: declared.name for made, declared in _declared(cls, keys)}
+    return cls(**{names[name]: value for name, value in parsed.items()})
+
+
+def _declared(cls: type, keys: ConfigKeys) -> Iterable[tuple[ConfigKey, "Field[Any]"]]:
+    return zip(keys, fields(cls), strict=True)
+
+
+def parse_keys(
+    keys: ConfigKeys, values: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Values that parse and problems of those that do not, both by key."""
+    parsed: dict[str, Any] = {}
+    problems: dict[str, list[str]] = {}
+    for each in keys:
+        try:
+            parsed[each.name] = each.parse(values.get(each.name))
+        except ValueError as error:
+            problems[each.name] = [str(error)]
+    return parsed, problems
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like this one, if any does."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def at_least(least: float) -> Check:
+    """A check for numbers (upstream: ``ConfigDef.Range.atLeast``)."""
+    return lambda value: None if value >= least else f"Value must be at least {least:g}"
+
+
+def one_of(*choices: str, ignore_case: bool = False) -> Check:
+    """A check for texts with few values (upstream: ``ConfigDef.ValidString``)."""
+    known = {c.lower() for c in choices} if ignore_case else set(choices)
+
+    def check(value: Any) -> str | None:
+        if value is None or (str(value).lower() if ignore_case else value) in known:
+            return None
+        return f"String must be one of{' (case insensitive)' * ignore_case}: {', '.join(choices)}"
+
+    return check
+
+
+def non_empty(value: Any) -> str | None:
+    """A check for texts that must say something (upstream: ``NonEmptyString``)."""
+    return "String must be non-empty" if value is not None and not value else None
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered not in ("true", "false"):
+        raise ValueError("Expected value to be either true or false")
+    return lowered == "true"
+
+
+def _integer(bits: int, name: str) -> Callable[[str], int]:
+    def parse_integer(text: str) -> int:
+        try:
+            value = int(text.strip())
+        except ValueError:
+            raise ValueError(f"Not a number of type {name}") from None
+        if not -(1 << bits - 1) <= value < 1 << bits - 1:
+            raise ValueError(f"Not a number of type {name}")
+        return value
+
+    return parse_integer
+
+
+def _double(text: str) -> float:
+    try:
+        return float(text.strip())
+    except ValueError:
+        raise ValueError("Not a number of type DOUBLE") from None
+
+
+def _list(text: str) -> tuple[str, ...]:
+    stripped = text.strip()
+    return tuple(part.strip() for part in stripped.split(",")) if stripped else ()
+
+
+_PARSERS: Mapping[ConfigType, Callable[[str], Any]] = {
+    ConfigType.BOOLEAN: _boolean,
+    ConfigType.STRING: str.strip,
+    ConfigType.INT: _integer(32, "INT"),
+    ConfigType.SHORT: _integer(16, "SHORT"),
+    ConfigType.LONG: _integer(64, "LONG"),
+    ConfigType.DOUBLE: _double,
+    ConfigType.LIST: _list,
+    ConfigType.CLASS: str.strip,
+    ConfigType.PASSWORD: cast("Callable[[str], Any]", Secret),
+}

@@ -1,0 +1,205 @@
+"""What the REST API asks of a herder (upstream: ``Herder``), and the values it gets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.api.config import ConfigKey
+from engine.api.errors import ConnectError
+from engine.model.state import State, TargetState
+from engine.model.task_id import TaskId
+from engine.wire.message import Sample, TaskReport
+
+
+class BadRequestError(ConnectError):
+    """A request that cannot be meant so → 400 with this message."""
+
+
+class PlanFailedError(ConnectError):
+    """Plugin code did not answer: it died or passed its deadline → 500 with this message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorInfo:
+    """A connector as it was configured; ``type`` is ``source``, ``sink`` or ``unknown``."""
+
+    name: str
+    config: Mapping[str, str]
+    tasks: Sequence[TaskId]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    """State of a connector or of one task; ``trace`` is None unless something failed."""
+
+    state: State
+    worker_id: str
+    version: str | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStateInfo:
+    """State of a connector and of its tasks, by task number."""
+
+    name: str
+    connector: InstanceState
+    tasks: Mapping[int, InstanceState]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigValue:
+    """One key of a validated configuration."""
+
+    name: str
+    value: str | None
+    recommended_values: Sequence[str] = ()
+    errors: Sequence[str] = ()
+    visible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigInfos:
+    """What validation found (upstream: ``ConfigInfos``).
+
+    ``warnings`` is ours: keys that nobody knows, with the nearest known one.
+    """
+
+    name: str
+    groups: Sequence[str]
+    configs: Sequence[tuple[ConfigKey, ConfigValue]]
+    warnings: Sequence[str] = ()
+
+    @property
+    def error_count(self) -> int:
+        """Number of errors, not of keys with errors."""
+        return sum(len(value.errors) for _, value in self.configs)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """One installed plugin; ``type`` as in REST (``source``, ``sink``, ``converter`` …)."""
+
+    class_name: str
+    type: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """All that is known of a task: for ``/engine/tasks`` and the metrics.
+
+    Attributes:
+        slot: values of :mod:`engine.model.slot` by name.
+        sample: what the process uses, once measured.
+    """
+
+    id: TaskId
+    type: str
+    report: TaskReport
+    slot: Mapping[str, int]
+    sample: Sample | None = None
+    log_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """What is known of the worker itself."""
+
+    version: str
+    commit: str
+    kafka_cluster_id: str | None
+    worker_id: str
+    supervisor_pid: int
+    herder_pid: int
+    loop_lag_seconds: float = 0.0
+    zygote_restarts: int = 0
+    herder_restarts: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Herder(Protocol):
+    """What REST needs. Unknown connectors raise NotFoundError, bad requests BadRequestError."""
+
+    async def connectors(self) -> Sequence[str]:
+        """Names, in alphabetical order."""
+
+    async def connector_info(self, name: str) -> ConnectorInfo:
+        """Raises NotFoundError(``Connector X not found``)."""
+
+    async def put_connector_config(
+        self,
+        name: str,
+        config: Mapping[str, str | None],
+        *,
+        initial_state: TargetState | None = None,
+        allow_replace: bool,
+    ) -> tuple[bool, ConnectorInfo]:
+        """Create or change a connector; True when it was created.
+
+        Raises:
+            BadRequestError: the configuration is invalid, with upstream's text.
+            AlreadyExistsError: it exists and may not be replaced.
+            PlanFailedError: the plugin did not answer.
+        """
+
+    async def patch_connector_config(
+        self, name: str, patch: Mapping[str, str | None]
+    ) -> ConnectorInfo:
+        """Change some keys; None removes one."""
+
+    async def delete_connector(self, name: str) -> None:
+        """Stop it for good and forget its configuration; offsets and topics stay."""
+
+    async def task_configs(self, name: str) -> Sequence[tuple[TaskId, Mapping[str, str]]]:
+        """The tasks' configurations, unresolved."""
+
+    async def connector_status(self, name: str) -> ConnectorStateInfo:
+        """Raises NotFoundError(``No status found for connector X``)."""
+
+    async def task_status(self, task: TaskId) -> InstanceState:
+        """Raises NotFoundError(``No status found for task X-0``)."""
+
+    async def pause_connector(self, name: str) -> None:
+        """Target state PAUSED; the processes stay. Unknown: ``Unknown connector X``."""
+
+    async def resume_connector(self, name: str) -> None:
+        """Target state STARTED; from STOPPED the tasks are planned again."""
+
+    async def stop_connector(self, name: str) -> None:
+        """Target state STOPPED; no task is left."""
+
+    async def restart_connector(self, name: str) -> None:
+        """Plan the connector again; tasks stay unless their configurations change."""
+
+    async def restart_connector_and_tasks(
+        self, name: str, *, only_failed: bool, include_tasks: bool
+    ) -> ConnectorStateInfo:
+        """Restart what the flags name (KIP-745); what is restarted reads RESTARTING."""
+
+    async def restart_task(self, task: TaskId) -> None:
+        """Give the task a fresh process; clears the restart counters."""
+
+    async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
+        """Check a configuration without using it."""
+
+    async def plugins(self, *, connectors_only: bool) -> Sequence[PluginInfo]:
+        """What is installed."""
+
+    async def plugin_config(self, plugin: str) -> Sequence[ConfigKey]:
+        """The keys of one plugin. Raises NotFoundError(``Unknown plugin X.``)."""
+
+    async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
+        """Committed offsets: (partition, offset) pairs in upstream's form."""
+
+    def is_ready(self) -> bool:
+        """Whether start-up is over: connectors of the command line are planned."""
+
+    def task_views(self) -> Sequence[TaskView]:
+        """Every task that the supervisor knows, in order."""
+
+    def worker_view(self) -> WorkerView:
+        """The worker."""

@@ -1,0 +1,113 @@
+"""The shared-memory slot of a task: heartbeat, stage and counters, written by the task alone.
+
+A slot is a page of aligned 8-byte integers. Each store is whole; nothing is promised across fields.
+The slot belongs to the task id and outlives its processes: a new process goes on counting where the
+last one stopped, so counters never fall and a SIGKILL loses no value.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+LAYOUT_VERSION: Final = 1
+SLOT_BYTES: Final = 4096
+
+FIELDS: Final = (
+    # about the process; reset by the supervisor before each start
+    "layout_version",
+    "generation",
+    "heartbeat_ns",  # CLOCK_MONOTONIC of the last turn of the task's loop
+    "busy_until_ns",  # CLOCK_MONOTONIC until which silence is announced
+    "stage",  # index into STAGES
+    "started_ns",  # CLOCK_MONOTONIC when start() had returned
+    "first_ack_ns",  # CLOCK_MONOTONIC of the first acknowledged or flushed record
+    "last_progress_ns",  # CLOCK_MONOTONIC of the last record that moved
+    "last_commit_ns",  # CLOCK_MONOTONIC of the last committed offset
+    "lag",  # records (sink) or the source's own unit; -1 when unknown
+    "queue_records",  # handed to the client library, not acknowledged
+    "partitions",  # assigned to a sink
+    "last_error_ms",  # wall clock of the last record error, milliseconds since the epoch
+    # counters; they go on over restarts
+    "records_in",  # polled from the source, or consumed
+    "records_out",  # produced, or put into the sink
+    "bytes_in",
+    "bytes_out",
+    "records_filtered",  # dropped by a transformation
+    "record_failures",  # attempts that failed
+    "record_errors",  # records that failed for good
+    "records_skipped",  # dropped by errors.tolerance
+    "retries",
+    "errors_logged",
+    "batches",
+    "batch_records_max",
+    "batch_ns",  # time spent on batches, poll or put
+    "batch_ns_max",
+    "commits",
+    "commit_failures",
+    "commit_skips",
+    "commit_ns",
+    "commit_ns_max",
+    "rebalances",
+)
+
+INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(FIELDS)}
+FIRST_COUNTER: Final = INDEX["records_in"]
+
+STAGES: Final = (
+    "init", "start", "poll", "transform", "convert", "produce", "consume", "put", "flush", "commit",
+    "wait", "paused", "stop",
+)  # fmt: skip
+
+
+class Slot:
+    """Named access to a slot; read by anybody, written by one.
+
+    Args:
+        buffer: ``SLOT_BYTES`` bytes, shared memory as a rule.
+    """
+
+    __slots__ = ("words",)
+
+    def __init__(self, buffer: memoryview) -> None:
+        self.words: memoryview = buffer.cast("q")
+
+    def __getitem__(self, name: str) -> int:
+        return int(self.words[INDEX[name]])
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self.words[INDEX[name]] = value
+
+    def add(self, name: str, amount: int) -> None:
+        """Count."""
+        self.words[INDEX[name]] += amount
+
+    def raise_to(self, name: str, value: int) -> None:
+        """Keep the greatest value."""
+        index = INDEX[name]
+        if value > self.words[index]:
+            self.words[index] = value
+
+    @property
+    def stage(self) -> str:
+        """What the task is at."""
+        return STAGES[self["stage"]]
+
+    @stage.setter
+    def stage(self, name: str) -> None:
+        self.words[_STAGE] = STAGE_INDEX[name]
+
+    def begin(self, generation: int, now_ns: int) -> None:
+        """Make ready for a new process: its own fields anew, counters as they are."""
+        for i in range(FIRST_COUNTER):
+            self.words[i] = 0
+        self["layout_version"] = LAYOUT_VERSION
+        self["generation"] = generation
+        self["heartbeat_ns"] = now_ns
+        self["lag"] = -1
+
+    def values(self) -> dict[str, int]:
+        """Everything, by name."""
+        return dict(zip(FIELDS, self.words[: len(FIELDS)], strict=True))
+
+
+STAGE_INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(STAGES)}
+_STAGE: Final = INDEX["stage"]

@@ -1,0 +1,55 @@
+"""States of connectors and tasks: what is wanted, what is, and what the REST API says of it."""
+
+from enum import StrEnum
+
+
+class TargetState(StrEnum):
+    """What somebody wants of a connector (upstream: ``TargetState``)."""
+
+    STARTED = "STARTED"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+
+
+class State(StrEnum):
+    """What Kafka Connect's REST API says of a connector or a task."""
+
+    UNASSIGNED = "UNASSIGNED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    FAILED = "FAILED"
+    RESTARTING = "RESTARTING"
+    STOPPED = "STOPPED"
+    DESTROYED = "DESTROYED"
+
+
+class Condition(StrEnum):
+    """What the supervisor knows of a task's process.
+
+    ``STARTING`` lasts from the fork request to ``start()``'s return, ``UNRESPONSIVE`` from a missed
+    heartbeat to the end of the process, ``UNKILLABLE`` begins when SIGKILL did not end it.
+    """
+
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPING = "STOPPING"
+    BACKOFF = "BACKOFF"
+    FAILED = "FAILED"
+    UNRESPONSIVE = "UNRESPONSIVE"
+    UNKILLABLE = "UNKILLABLE"
+
+
+ON_THE_WIRE = {
+    Condition.STOPPED: State.UNASSIGNED,
+    Condition.STARTING: State.RESTARTING,
+    Condition.RUNNING: State.RUNNING,
+    Condition.PAUSED: State.PAUSED,
+    Condition.STOPPING: State.RUNNING,
+    Condition.BACKOFF: State.RESTARTING,
+    Condition.FAILED: State.FAILED,
+    Condition.UNRESPONSIVE: State.RUNNING,
+    Condition.UNKILLABLE: State.FAILED,
+}
+"""How a process's condition reads to clients of Kafka Connect, who know no other states."""

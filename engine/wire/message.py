@@ -1,0 +1,335 @@
+"""Messages between the engine's processes: msgpack, tagged by name, one per SEQPACKET datagram.
+
+Descriptors travel beside a message (SCM_RIGHTS); each class says which, in order. Configurations
+are never in a message: they travel as a sealed memfd that the supervisor passes on unread.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.model.restart_policy import RestartPolicy
+
+PROTOCOL_VERSION = 1
+
+
+class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """The root of all messages."""
+
+
+# ---- supervisor ↔ zygote ---------------------------------------------------------------------
+
+
+class ZygoteReady(Message, frozen=True, array_like=True):
+    """zygote → supervisor: the preload is done, with one thread; send work."""
+
+    pid: int
+    protocol: int = PROTOCOL_VERSION
+
+
+class ZygoteRefused(Message, frozen=True, array_like=True):
+    """zygote → supervisor: it will not fork, ``reason`` says why (a thread, a broken module)."""
+
+    reason: str
+
+
+class ZygoteKey(msgspec.Struct, frozen=True, array_like=True):
+    """What makes zygotes interchangeable: the interpreter and what is preloaded."""
+
+    python: str
+    preload: tuple[str, ...] = ()
+
+
+class Fork(Message, frozen=True, array_like=True):
+    """supervisor → zygote: make a process.
+
+    Descriptors: control socket, log pipe (write end), configuration memfd, and for a task its slot
+    memfd. For a plan child the control socket leads to the herder.
+
+    Attributes:
+        token: names this request in the answer.
+        kind: ``task`` or ``plan``.
+        title: what the process is to call itself.
+    """
+
+    token: int
+    kind: str
+    key: ZygoteKey
+    title: str
+    supervisor_pid: int
+    generation: int = 0
+
+
+class Forked(Message, frozen=True, array_like=True):
+    """zygote's child → supervisor: the process exists; it is or soon will be your child."""
+
+    token: int
+    pid: int
+
+
+class ForkFailed(Message, frozen=True, array_like=True):
+    """zygote → supervisor: no process was made."""
+
+    token: int
+    reason: str
+
+
+# ---- supervisor ↔ task -----------------------------------------------------------------------
+
+
+class Ready(Message, frozen=True, array_like=True):
+    """task → supervisor: ``start()`` has returned and the client handles exist."""
+
+    generation: int
+    paused: bool = False
+
+
+class TargetChanged(Message, frozen=True, array_like=True):
+    """supervisor → task: pause or go on."""
+
+    paused: bool
+
+
+class PausedChanged(Message, frozen=True, array_like=True):
+    """task → supervisor: it is done."""
+
+    generation: int
+    paused: bool
+
+
+class Stop(Message, frozen=True, array_like=True):
+    """supervisor → task: end in good order. SIGTERM follows, which alone means the same.
+
+    Attributes:
+        final: no successor follows, so a consumer leaves its group at once.
+    """
+
+    final: bool = False
+
+
+class Failing(Message, frozen=True, array_like=True):
+    """task → supervisor: last words before the exit.
+
+    Attributes:
+        summary: ``Type: message``, the first line of the trace that the REST API shows.
+        trace: the whole traceback.
+        stage: what the task was at.
+    """
+
+    generation: int
+    summary: str
+    trace: str
+    stage: str
+
+
+class TaskCondition(Message, frozen=True, array_like=True):
+    """task → supervisor: what a running task waits for or suffers from; None when it is over."""
+
+    generation: int
+    text: str | None
+
+
+# ---- herder → supervisor ---------------------------------------------------------------------
+
+
+class SyncBegin(Message, frozen=True, array_like=True):
+    """A herder begins to say what it wants: the whole set of tasks follows."""
+
+    revision: int
+
+
+class Desire(Message, frozen=True, array_like=True):
+    """One task that is to run. Descriptor: a sealed memfd with its TaskAssignment.
+
+    An equal ``config_hash`` of a task that runs already changes nothing but its target state.
+    """
+
+    connector: str
+    task: int
+    config_hash: str
+    paused: bool
+    policy: RestartPolicy
+    stop_timeout: float = 5.0
+
+
+class SyncEnd(Message, frozen=True, array_like=True):
+    """The set is complete. Tasks that were not in it are stopped, unless the set is empty."""
+
+    revision: int
+    count: int
+
+
+class Drop(Message, frozen=True, array_like=True):
+    """This task is to end for good; the answer is the event ``Gone``."""
+
+    connector: str
+    task: int
+
+
+class RestartTask(Message, frozen=True, array_like=True):
+    """An operator wants a fresh process: counters of the restart policy are cleared."""
+
+    connector: str
+    task: int
+
+
+class Plan(Message, frozen=True, array_like=True):
+    """Run plugin code in a short-lived child. Descriptors: its socket, its PlanRequest memfd."""
+
+    token: int
+    title: str
+    deadline: float
+
+
+class Ack(Message, frozen=True, array_like=True):
+    """Events up to this one are stored."""
+
+    seq: int
+
+
+class HerderReady(Message, frozen=True, array_like=True):
+    """The REST API answers and the first set of tasks is told."""
+
+
+# ---- supervisor → herder ---------------------------------------------------------------------
+
+
+class Welcome(Message, frozen=True, array_like=True):
+    """First word to a herder. Descriptor: the listening socket, if there is one.
+
+    TaskSnapshots follow and then SnapshotEnd.
+    """
+
+    supervisor_pid: int
+    epoch: int
+    protocol: int = PROTOCOL_VERSION
+
+
+class TaskReport(msgspec.Struct, frozen=True, array_like=True):
+    """All that the supervisor knows of a task.
+
+    Attributes:
+        condition: a value of :class:`engine.model.state.Condition`.
+        reason: why the last process ended, in one sentence; None while none has.
+        trace: what the status shows of a task that FAILED.
+        note: what a running task waits for or suffers from.
+        restarts: how often it was started again, by exit class.
+        retry_in: seconds until the next start, in BACKOFF.
+        exits: exit code or negative signal of the last process.
+    """
+
+    connector: str
+    task: int
+    generation: int
+    condition: str
+    config_hash: str
+    pid: int | None = None
+    reason: str | None = None
+    trace: str | None = None
+    note: str | None = None
+    restarts: Mapping[str, int] = {}
+    retry_in: float | None = None
+    exit_code: int | None = None
+
+
+class TaskSnapshot(Message, frozen=True, array_like=True):
+    """One task as it stands. Descriptor: its slot memfd."""
+
+    report: TaskReport
+
+
+class SnapshotEnd(Message, frozen=True, array_like=True):
+    """All tasks were told."""
+
+
+class TaskEvent(Message, frozen=True, array_like=True):
+    """A task changed. Sent again to a new herder until acknowledged.
+
+    Attributes:
+        event: ``starting`` ``running`` ``paused`` ``exited`` ``backoff`` ``failed`` ``stopped``
+            ``unresponsive`` ``unkillable`` ``note`` ``gone``.
+        monotonic_ns: when, by CLOCK_MONOTONIC.
+    """
+
+    seq: int
+    event: str
+    monotonic_ns: int
+    report: TaskReport
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """What a task's process uses: CPU seconds since its start, bytes."""
+
+    connector: str
+    task: int
+    pid: int
+    cpu_seconds: float
+    rss_bytes: int
+    pss_bytes: int
+
+
+class Samples(Message, frozen=True, array_like=True):
+    """Use of some tasks, every few seconds; and of the supervisor itself."""
+
+    tasks: tuple[Sample, ...]
+    loop_lag_seconds: float
+    zygote_restarts: int
+    herder_restarts: int
+
+
+class PlanEnded(Message, frozen=True, array_like=True):
+    """A plan child is gone; an answer it gave is already in its socket.
+
+    Attributes:
+        problem: None after exit code 0, else how it ended (``deadline of 10 s exceeded``).
+    """
+
+    token: int
+    problem: str | None
+
+
+# ---- what a task or a plan child reads from its memfd ----------------------------------------
+
+
+class TaskAssignment(msgspec.Struct, frozen=True):
+    """Everything a task needs, placeholders of config providers unresolved.
+
+    Attributes:
+        type: ``source`` or ``sink``.
+        worker: the worker's configuration, key → text.
+        connector_config: the connector's.
+        config: the task's, as ``task_configs`` made it; ``task.class`` among it.
+        data_dir: where offset files and locks are.
+    """
+
+    connector: str
+    task: int
+    type: str
+    worker: dict[str, str]
+    connector_config: dict[str, str]
+    config: dict[str, str]
+    data_dir: str
+    start_paused: bool = False
+
+
+class PlanRequest(msgspec.Struct, frozen=True):
+    """What a plan child is to do.
+
+    Attributes:
+        action: ``validate``, ``plan`` (validate, then task_configs), ``plugins`` (list them) or
+            ``plugin_config`` (keys of the plugin named in ``config["class"]``).
+        config: the connector's configuration.
+    """
+
+    action: str
+    worker: dict[str, str]
+    config: dict[str, str]
+    data_dir: str
+
+
+SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded
+HerderToSupervisor = SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady
+SupervisorToTask = TargetChanged | Stop
+TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
+SupervisorToZygote = Fork
+ZygoteToSupervisor = ZygoteReady | ZygoteRefused | Forked | ForkFailed

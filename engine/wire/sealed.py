@@ -1,0 +1,25 @@
+"""A value in sealed memory: what travels to a process without passing through anybody's eyes."""
+
+import fcntl
+import os
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+def seal(value: msgspec.Struct, name: str) -> int:
+    """A descriptor of anonymous memory that holds the value and can no longer be changed."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    data = msgspec.msgpack.encode(value)
+    os.write(fd, data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return fd
+
+
+def unseal(fd: int, kind: type[T]) -> T:
+    """The value behind such a descriptor, which stays open and may be read again."""
+    return msgspec.msgpack.decode(os.pread(fd, os.fstat(fd).st_size, 0), type=kind)
