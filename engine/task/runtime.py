@@ -1,0 +1,133 @@
+"""A task's line to the supervisor: heartbeat, orders, words about its state.
+
+Used by one thread. Signals only set flags; nothing is logged or sent from a handler.
+"""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.model.slot import Slot
+from engine.wire.channel import Channel
+from engine.wire.message import (
+    PausedChanged, Ready, Stop, SupervisorToTask, TargetChanged, TaskAssignment, TaskCondition,
+)  # fmt: skip
+
+
+class TaskRuntime:
+    """What the loops need from their process.
+
+    Attributes:
+        assignment: what this task is to do; placeholders unresolved.
+        config: the connector's configuration with config providers resolved.
+        task_config: the task's configuration, resolved.
+        generation: number of this process; grows with every start, also over engine restarts.
+        is_stopping: the loop is to end.
+        is_final: no successor follows this process.
+        is_paused: what the operator wants.
+    """
+
+    def __init__(
+        self,
+        assignment: TaskAssignment,
+        generation: int,
+        slot: Slot,
+        control: "Channel[SupervisorToTask]",
+    ) -> None:
+        self.assignment = assignment
+        self.config: Mapping[str, str] = assignment.connector_config
+        self.task_config: Mapping[str, str] = assignment.config
+        self.generation = generation
+        self.slot = slot
+        self.is_stopping = False
+        self.is_final = False
+        self.is_paused = assignment.start_paused
+        self._control = control
+        self._control.sock.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(control.fileno(), select.POLLIN)
+        self._condition: str | None = None
+
+    def beat(self) -> None:
+        """Show the supervisor that the loop turns; call at least every second."""
+        self.slot["heartbeat_ns"] = time.monotonic_ns()
+
+    def busy(self, seconds: float) -> None:
+        """Announce silence."""
+        self.slot["busy_until_ns"] = time.monotonic_ns() + int(seconds * 1e9)
+
+    def progressed(self) -> None:
+        """Records moved."""
+        self.slot["last_progress_ns"] = time.monotonic_ns()
+
+    def take_orders(self) -> None:
+        """Read what the supervisor has sent; never waits."""
+        while self._poll.poll(0):
+            received = self._control.receive()
+            if received is None:
+                self.is_stopping = True
+                self._poll.unregister(self._control.fileno())
+                return
+            self._obey(received[0])
+
+    def _obey(self, order: SupervisorToTask) -> None:
+        match order:
+            case TargetChanged(paused):
+                self.is_paused = paused
+            case Stop(final):
+                self.is_final = final
+                self.is_stopping = True
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an order, a signal or the end of the time; beats before and after."""
+        self.beat()
+        deadline = time.monotonic() + seconds
+        while not self.is_stopping and (left := deadline - time.monotonic()) > 0:
+            if self._poll.poll(min(left, 1.0) * 1000):
+                self.take_orders()
+                break
+            self.beat()
+        self.beat()
+
+    def ready(self) -> None:
+        """``start()`` has returned and the client handles exist."""
+        self.slot["started_ns"] = time.monotonic_ns()
+        self._send(Ready(self.generation, self.is_paused))
+
+    def paused_changed(self, *, paused: bool) -> None:
+        """The loop obeyed a pause or a resume."""
+        self._send(PausedChanged(self.generation, paused))
+
+    def condition(self, text: str | None) -> None:
+        """Say in the status what the task waits for or suffers from; None when it is over."""
+        if text != self._condition:
+            self._condition = text
+            self._send(TaskCondition(self.generation, text if text is None else text[:4096]))
+
+    def _send(self, message: msgspec.Struct) -> None:
+        try:
+            self._control.send(message)
+        except OSError:  # the supervisor is gone or does not read: its end is ours
+            self.is_stopping = True
+
+    def handle_signals(self, grace: float) -> None:
+        """Let SIGTERM end the loop, and let nothing outlive the supervisor.
+
+        Args:
+            grace: seconds that an orphan may take to end; the kernel's alarm ends it then, without
+                any Python code.
+        """
+        supervisor = os.getppid()
+
+        def on_terminate(_number: int, _frame: object) -> None:
+            self.is_stopping = True
+            if os.getppid() != supervisor:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_REAL, grace)
+
+        signal.signal(signal.SIGTERM, on_terminate)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
