@@ -316,17 +316,136 @@ class PlanRequest(msgspec.Struct, frozen=True):
     """What a plan child is to do.
 
     Attributes:
-        action: ``validate``, ``plan`` (validate, then task_configs), ``plugins`` (list them) or
-            ``plugin_config`` (keys of the plugin named in ``config["class"]``).
-        config: the connector's configuration.
+        action: ``validate``, ``plan`` (validate, then task_configs), ``plugins`` (list them),
+            ``plugin_config`` (keys of the plugin named in ``config["class"]``) or ``cluster_id``.
+        config: the connector's configuration; a value that a client gave as null is None.
     """
 
     action: str
     worker: dict[str, str]
-    config: dict[str, str]
+    config: dict[str, str | None]
     data_dir: str
 
 
+class ConnectorFile(msgspec.Struct, frozen=True):
+    """A connector that was named on the command line."""
+
+    name: str
+    config: dict[str, str]
+    initial_state: str | None = None
+
+
+class HerderBoot(msgspec.Struct, frozen=True):
+    """What a herder reads when it starts, from its memfd.
+
+    Attributes:
+        worker: the worker's configuration, key → text, placeholders unresolved.
+        connectors: those of the command line.
+        log_format: ``auto``, ``json`` or ``console``; for the supervisor, kept for ``/engine/worker``.
+        worker_id: ``host:port`` under which the REST API is reached.
+        kafka_cluster_id: known already when the broker is our own.
+    """
+
+    worker: dict[str, str]
+    connectors: list[ConnectorFile]
+    data_dir: str
+    log_format: str = "auto"
+    log_level: str = "info"
+    worker_id: str = "127.0.0.1:8083"
+    kafka_cluster_id: str | None = None
+
+
+# ---- plan child → herder, over a socket of their own ------------------------------------------
+
+
+class PlanStage(Message, frozen=True, array_like=True):
+    """What the child is about to do: ``validate``, ``start``, ``task_configs`` …"""
+
+    stage: str
+
+
+class PlanDone(Message, frozen=True, array_like=True):
+    """The child's last word. Descriptor: a sealed memfd with its PlanAnswer."""
+
+
+class PlannedKey(msgspec.Struct, frozen=True):
+    """One key of a plugin, in texts; see :class:`engine.api.config.ConfigKey`."""
+
+    name: str
+    type: str
+    required: bool
+    default: str | None
+    doc: str
+    importance: str
+    group: str | None = None
+    order: int = -1
+    width: str = "NONE"
+    display_name: str = ""
+    recommended: tuple[str, ...] = ()
+
+
+class PlannedValue(msgspec.Struct, frozen=True):
+    """One key of a validated configuration: what was given, and what is wrong with it."""
+
+    key: PlannedKey
+    value: str | None
+    errors: tuple[str, ...] = ()
+
+
+class PlannedPlugin(msgspec.Struct, frozen=True):
+    """One installed plugin."""
+
+    class_name: str
+    type: str
+    version: str | None
+
+
+class PlanProblem(msgspec.Struct, frozen=True):
+    """Why a plan child could not do what was asked.
+
+    Attributes:
+        kind: ``bad_request`` (say it to the client), ``not_found`` or ``failed`` (plugin code).
+        stage: what it was at.
+        summary: the message alone.
+        trace: ``Type: message`` and the traceback.
+        is_permanent: the same configuration would fail again.
+    """
+
+    kind: str
+    stage: str
+    summary: str
+    trace: str = ""
+    is_permanent: bool = False
+
+
+class PlanAnswer(msgspec.Struct, frozen=True):
+    """What a plan child found out; secrets are placeholders again.
+
+    Attributes:
+        type: ``source`` or ``sink``.
+        class_name: the connector's (or the plugin's) class as REST shows it.
+        values: of ``validate`` and ``plan``: every known key.
+        warnings: keys that nobody knows.
+        task_configs: of ``plan``, unless a value has errors.
+        keys: of ``plugin_config``.
+        plugins: of ``plugins``.
+        cluster_id: of ``cluster_id``.
+    """
+
+    problem: PlanProblem | None = None
+    type: str = "unknown"
+    version: str | None = None
+    class_name: str = ""
+    groups: tuple[str, ...] = ()
+    values: tuple[PlannedValue, ...] = ()
+    warnings: tuple[str, ...] = ()
+    task_configs: tuple[dict[str, str], ...] = ()
+    keys: tuple[PlannedKey, ...] = ()
+    plugins: tuple[PlannedPlugin, ...] = ()
+    cluster_id: str | None = None
+
+
+PlanToHerder = PlanStage | PlanDone
 SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded
 HerderToSupervisor = SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady
 SupervisorToTask = TargetChanged | Stop
