@@ -1,0 +1,1 @@
+"""The ``engine`` command: reads configuration, wires parts, forwards signals; nothing else."""

