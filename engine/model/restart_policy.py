@@ -27,3 +27,21 @@ class RestartPolicy(msgspec.Struct, frozen=True, array_like=True):
     reset_after: float = 600.0
     start_timeout: float = 60.0
     heartbeat_timeout: float = 30.0
+
+    def delay_before(self, failures: int, jitter: float) -> float:
+        """Seconds to wait after so many failures in a row.
+
+        Args:
+            failures: 1 for the first.
+            jitter: anything from 0 to 1; 0.5 leaves the delay as it is.
+        """
+        grown = min(self.delay_max, self.delay * 2.0 ** min(failures - 1, 62))
+        return grown * (1 + self.jitter * (2 * jitter - 1))
+
+    def recent(self, restarts: tuple[float, ...], now: float) -> tuple[float, ...]:
+        """Those restarts that the window still holds."""
+        return tuple(at for at in restarts if now - at < self.window)
+
+    def is_exhausted(self, restarts: tuple[float, ...], now: float) -> bool:
+        """Whether one more restart would be more than the window allows."""
+        return len(self.recent(restarts, now)) >= self.max_restarts

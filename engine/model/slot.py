@@ -83,8 +83,7 @@ class Slot:
     def raise_to(self, name: str, value: int) -> None:
         """Keep the greatest value."""
         index = INDEX[name]
-        if value > self.words[index]:
-            self.words[index] = value
+        self.words[index] = max(self.words[index], value)
 
     @property
     def stage(self) -> str:

@@ -1,6 +1,7 @@
 """The name of a task."""
 
 from typing import NamedTuple
+from urllib.parse import quote
 
 
 class TaskId(NamedTuple):
@@ -11,3 +12,8 @@ class TaskId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.connector}-{self.task}"
+
+    @property
+    def file_stem(self) -> str:
+        """A file name of its own for every task, whatever the connector is called."""
+        return f"{quote(self.connector, safe='')}-{self.task}"

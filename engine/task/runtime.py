@@ -14,7 +14,13 @@ import msgspec
 from engine.model.slot import Slot
 from engine.wire.channel import Channel
 from engine.wire.message import (
-    PausedChanged, Ready, Stop, SupervisorToTask, TargetChanged, TaskAssignment, TaskCondition,
+    PausedChanged,
+    Ready,
+    Stop,
+    SupervisorToTask,
+    TargetChanged,
+    TaskAssignment,
+    TaskCondition,
 )  # fmt: skip
 
 

@@ -341,7 +341,7 @@ class HerderBoot(msgspec.Struct, frozen=True):
     Attributes:
         worker: the worker's configuration, key → text, placeholders unresolved.
         connectors: those of the command line.
-        log_format: ``auto``, ``json`` or ``console``; for the supervisor, kept for ``/engine/worker``.
+        log_format: ``auto``, ``json`` or ``console``, as the service's log is written.
         worker_id: ``host:port`` under which the REST API is reached.
         kafka_cluster_id: known already when the broker is our own.
     """
@@ -359,7 +359,7 @@ class HerderBoot(msgspec.Struct, frozen=True):
 
 
 class PlanStage(Message, frozen=True, array_like=True):
-    """What the child is about to do: ``validate``, ``start``, ``task_configs`` …"""
+    """What the child is about to do (``validate``, ``start``, ``task_configs``)."""
 
     stage: str
 

@@ -1,0 +1,33 @@
+"""Delays for the supervisor's own programs, which are always started again."""
+
+from typing import Final
+
+_HEALTHY: Final = 10.0
+
+
+class Backoff:
+    """0 for the first start after a healthy run, then doubling.
+
+    Args:
+        first: seconds before the second try.
+        most: no delay is longer.
+    """
+
+    def __init__(self, first: float = 0.1, most: float = 10.0) -> None:
+        self._first = first
+        self._most = most
+        self._failures = 0
+        self._started = 0.0
+
+    def started(self, now: float) -> None:
+        """The program was started."""
+        self._started = now
+
+    def delay(self, now: float) -> float:
+        """It ended; so long to wait before the next start."""
+        if now - self._started >= _HEALTHY:
+            self._failures = 0
+        self._failures += 1
+        if self._failures == 1:
+            return 0.0
+        return min(self._most, self._first * 2.0 ** (self._failures - 2))

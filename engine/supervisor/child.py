@@ -1,0 +1,67 @@
+"""Programs that the supervisor executes: the zygote, the herder, an embedded broker."""
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+_RESET = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to execute.
+
+    Attributes:
+        descriptors: number in the child → descriptor here; nothing else is inherited.
+        adds: additions to our own environment.
+        environment: the whole environment instead.
+    """
+
+    argv: Sequence[str]
+    descriptors: Mapping[int, int] = field(default_factory=dict)
+    adds: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
+
+    def spawn(self) -> int:
+        """Execute it in a process group of its own; the pid.
+
+        Raises:
+            OSError: there is no such program, or no process can be made.
+        """
+        # A source descriptor could be the target of an earlier step: move them all out of the way.
+        targets = len(self.descriptors) + 3
+        moved = {to: _above(fd, 64 + targets) for to, fd in self.descriptors.items()}
+        actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in moved.items()]
+        try:
+            return os.posix_spawn(
+                self.argv[0],
+                list(self.argv),
+                {**(_inherited() if self.environment is None else self.environment), **self.adds},
+                file_actions=actions,
+                setpgroup=0,
+                setsigmask=(),
+                setsigdef=_RESET,
+            )
+        finally:
+            for fd in moved.values():
+                os.close(fd)
+
+
+def _above(fd: int, least: int) -> int:
+
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without what was meant for this process alone."""
+    ours = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+    return {k: v for k, v in os.environ.items() if k not in ours}
+
+
+def signal_group(pid: int, number: signal.Signals) -> None:
+    """Signal a child's process group; the child must not have been reaped."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)

@@ -1,0 +1,227 @@
+"""The herder as the supervisor sees it: a program that may die, and a socket that it talks over."""
+
+import asyncio
+import collections
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from engine.model.exit_status import ExitStatus
+from engine.supervisor.backoff import Backoff
+from engine.supervisor.child import Program, signal_group
+from engine.supervisor.log import Log
+from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.reaper import Reaper
+from engine.supervisor.settings import Settings
+from engine.wire.channel import Channel
+from engine.wire.message import HerderToSupervisor, TaskEvent
+
+_SOCKET_FD: Final = 3
+_BOOT_FD: Final = 4
+_MOST_WAITING: Final = 20_000
+
+OnMessage = Callable[[HerderToSupervisor, list[int]], None]
+
+
+class HerderProcess:
+    """Keeps a herder alive and tells it everything.
+
+    Events that were not acknowledged are kept and sent again to the next herder. What cannot be
+    sent now waits; more than ``_MOST_WAITING`` messages mean that the herder does not read, and it
+    is killed.
+
+    Attributes:
+        restarts: how often it had to be started again.
+        is_ready: it has told what it wants and its REST API answers.
+    """
+
+    def __init__(self, settings: Settings, log: Log, reaper: Reaper) -> None:
+        self._settings = settings
+        self._log = log
+        self._reaper = reaper
+        self._channel: Channel[HerderToSupervisor] | None = None
+        self._waiting: collections.deque[tuple[msgspec.Struct, Sequence[int]]] = collections.deque()
+        self._unacknowledged: collections.deque[TaskEvent] = collections.deque(maxlen=_MOST_WAITING)
+        self._output: LogPipe | None = None
+        self._backoff = Backoff()
+        self._is_closing = False
+        self._on_message: OnMessage = lambda _message, _descriptors: None
+        self._on_connected: Callable[[], None] = lambda: None
+        self._on_refused: Callable[[int], None] = lambda _code: None
+        self.pid: int | None = None
+        self.restarts = 0
+        self.is_ready = False
+
+    def start(
+        self,
+        on_connected: Callable[[], None],
+        on_message: OnMessage,
+        on_refused: Callable[[int], None],
+    ) -> None:
+        """Execute a herder, now and whenever it ends.
+
+        Args:
+            on_connected: called for every new herder, to greet it.
+            on_message: called for everything it says, with descriptors that the callee owns.
+            on_refused: called when the first herder ends before it was ready: with its exit code.
+        """
+        self._on_connected = on_connected
+        self._on_message = on_message
+        self._on_refused = on_refused
+        self._execute()
+
+    def _execute(self) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = Channel.pair()
+        ours.setblocking(False)
+        self._output = self._output or LogPipe(
+            self._log, {"process": "herder"}, self._settings.data_dir / "logs" / "herder.log"
+        )
+        numbers = {"{socket}": str(_SOCKET_FD), "{boot}": str(_BOOT_FD)}
+        argv = [sys.executable, *(numbers.get(a, a) for a in self._settings.herder_argv)]
+        descriptors = {
+            1: self._output.write_fd,
+            2: self._output.write_fd,
+            _SOCKET_FD: theirs.fileno(),
+            _BOOT_FD: self._settings.boot_fd,
+        }
+        self._backoff.started(loop.time())
+        self.is_ready = False
+        with contextlib.closing(theirs):
+            self.pid = Program(argv, descriptors, {"MALLOC_ARENA_MAX": "2"}).spawn()
+        self._reaper.watch(self.pid, self._exited, kills_group=True)
+        self._channel = Channel(ours, HerderToSupervisor)
+        loop.add_reader(ours.fileno(), self._receive)
+        self._waiting.clear()
+        self._on_connected()
+        for event in self._unacknowledged:
+            self._send(event)
+
+    def send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
+        """Say something; an event is kept until it is acknowledged."""
+        if isinstance(message, TaskEvent):
+            self._unacknowledged.append(message)
+        self._send(message, descriptors)
+
+    def _send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
+        if self._channel is None:
+            return
+        self._waiting.append((message, [os.dup(fd) for fd in descriptors]))
+        if len(self._waiting) == 1:
+            self._flush()
+        elif len(self._waiting) > _MOST_WAITING:
+            self._log.error("the herder does not read; it is killed", pid=self.pid)
+            self.kill()
+
+    def _flush(self) -> None:
+        if self._channel is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            message, descriptors = self._waiting[0]
+            try:
+                self._channel.send(message, descriptors)
+            except BlockingIOError:
+                loop.add_writer(self._channel.fileno(), self._flush)
+                return
+            except OSError:
+                break
+            self._waiting.popleft()
+            _close(descriptors)
+        loop.remove_writer(self._channel.fileno())
+
+    def acknowledged(self, seq: int) -> None:
+        """Events up to this one need not be told again."""
+        while self._unacknowledged and self._unacknowledged[0].seq <= seq:
+            self._unacknowledged.popleft()
+
+    def _receive(self) -> None:
+        if self._channel is None:
+            return
+        try:
+            received = self._channel.receive()
+        except BlockingIOError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            self._log.error("the herder spoke nonsense; it is killed", error=str(error))
+            self.kill()
+            received = None
+        if received is None:
+            self._disconnect()
+            return
+        self._on_message(*received)
+
+    def _disconnect(self) -> None:
+        if self._channel is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel.fileno())
+        loop.remove_writer(self._channel.fileno())
+        self._channel.close()
+        self._channel = None
+        while self._waiting:
+            _close(self._waiting.popleft()[1])
+
+    def _exited(self, status: ExitStatus) -> None:
+        was_ready, self.is_ready = self.is_ready, False
+        self.pid = None
+        self._disconnect()
+        if self._output:
+            self._output.drain()
+        if self._is_closing:
+            return
+        if not was_ready and self.restarts == 0 and status.code is not None:
+            self._on_refused(status.code)
+            return
+        self._log.warning("the herder ended; tasks go on without it", status=str(status))
+        self.restarts += 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._backoff.delay(loop.time()), self._execute_again)
+
+    def _execute_again(self) -> None:
+        if not self._is_closing:
+            self._execute()
+
+    def close_socket(self) -> None:
+        """The end: a herder whose socket is closed finishes its answers and exits."""
+        self._is_closing = True
+        self._disconnect()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.pid is not None:
+            signal_group(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Give everything back; the herder has ended."""
+        if self._output:
+            self._output.close()
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The REST API's socket; it stays here while herders come and go, so no caller is refused.
+
+    Raises:
+        OSError: the port is taken or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,68 @@
+"""One engine per data directory, and a number for each of its runs."""
+
+import fcntl
+import os
+from pathlib import Path
+
+EXIT_ALREADY_RUNNING = 100
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the text says why and what to do."""
+
+
+class AlreadyRunningError(DataDirError):
+    """Another engine uses it."""
+
+
+class Instance:
+    """The lock of a data directory, held until the process ends.
+
+    Attributes:
+        epoch: number of this run, greater than that of every run before.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        """Make the directory, lock it, count the run.
+
+        Raises:
+            AlreadyRunningError: somebody else holds the lock; nothing was touched.
+            DataDirError: the directory cannot be written.
+        """
+        try:
+            for each in (data_dir, data_dir / "tasks", data_dir / "logs", data_dir / "offsets"):
+                each.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._lock(data_dir)
+            self.epoch = _next_epoch(data_dir / "epoch")
+        except OSError as error:
+            raise DataDirError(
+                f"data directory {data_dir} cannot be used: {error.strerror or error}; "
+                "choose another with engine.data.dir"
+            ) from error
+
+    def _lock(self, data_dir: Path) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise AlreadyRunningError(
+                f"data directory {data_dir} is in use by another engine (pid {pid})"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def _next_epoch(path: Path) -> int:
+    """The number of the last run plus one, stored so that a crash cannot give it out twice."""
+    try:
+        last = int(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        last = 0
+    draft = path.with_suffix(".new")
+    with draft.open("w", encoding="ascii") as file:
+        file.write(f"{last + 1}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    return last + 1

@@ -1,0 +1,89 @@
+"""Short-lived processes that run plugin code for the herder, each with a deadline."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+from engine.model.exit_status import ExitStatus
+from engine.supervisor.child import signal_group
+from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.reaper import Reaper
+from engine.supervisor.zygote import Request, Zygote
+from engine.wire.message import Fork, Plan
+
+
+class PlanChild:
+    """One such process, from the herder's wish to its end.
+
+    Args:
+        plan: what the herder asked for.
+        descriptors: its end of the answer's socket, and the request; ours from now on.
+        on_ended: called once with the problem, None when it exited with 0.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        descriptors: Sequence[int],
+        reaper: Reaper,
+        on_ended: Callable[[int, str | None], None],
+    ) -> None:
+        self._plan = plan
+        self._descriptors = list(descriptors)
+        self._reaper = reaper
+        self._on_ended = on_ended
+        self._pid: int | None = None
+        self._request: Request | None = None
+        self._is_late = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def start(self, zygote: Zygote, token: int, output: LogPipe) -> None:
+        """Ask for the process; the deadline runs from here."""
+        socket_fd, request_fd = self._descriptors
+        fork = Fork(token, "plan", zygote.key, self._plan.title, os.getpid())
+        self._request = Request(
+            fork, (socket_fd, output.write_fd, request_fd), self._forked, self._failed
+        )
+        self._deadline = asyncio.get_running_loop().call_later(self._plan.deadline, self._too_late)
+        zygote.submit(self._request)
+
+    def _forked(self, pid: int) -> None:
+        self._pid = pid
+        self._request = None
+        self._close()
+        self._reaper.watch(pid, self._exited, kills_group=True)
+        if self._is_late:
+            self.kill()
+
+    def _failed(self, reason: str) -> None:
+        self._close()
+        self._end(reason)
+
+    def _too_late(self) -> None:
+        self._is_late = True
+        if self._request is not None:
+            self._request.is_cancelled = True
+        self.kill()
+
+    def _exited(self, status: ExitStatus) -> None:
+        self._pid = None
+        if self._is_late:
+            self._end(f"deadline of {self._plan.deadline:g} s exceeded")
+        else:
+            self._end(None if status.code == 0 else str(status))
+
+    def _end(self, problem: str | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._on_ended(self._plan.token, problem)
+
+    def _close(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def kill(self) -> None:
+        """SIGKILL it and what it started."""
+        if self._pid is not None:
+            signal_group(self._pid, signal.SIGKILL)
+            os.kill(self._pid, signal.SIGKILL)

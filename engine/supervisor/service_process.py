@@ -1,0 +1,78 @@
+"""A program beside the tasks, such as an embedded broker: kept alive, ended last."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from engine.model.exit_status import ExitStatus
+from engine.model.service import Service
+from engine.supervisor.backoff import Backoff
+from engine.supervisor.child import Program, signal_group
+from engine.supervisor.log import Log
+from engine.supervisor.reaper import Reaper
+
+
+class ServiceProcess:
+    """Starts a service and starts it again whenever it ends.
+
+    Attributes:
+        restarts: how often that was.
+    """
+
+    def __init__(self, service: Service, data_dir: Path, log: Log, reaper: Reaper) -> None:
+        self._service = service
+        self._output = data_dir / "logs" / f"{service.log_name}.log"
+        self._log = log
+        self._reaper = reaper
+        self._backoff = Backoff(first=1.0)
+        self._is_closing = False
+        self.pid: int | None = None
+        self.restarts = 0
+
+    def start(self) -> None:
+        """Execute it; its output goes to a file of its own.
+
+        Raises:
+            OSError: it cannot be executed.
+        """
+        service = self._service
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        output = os.open(self._output, flags, 0o640)
+        argv = ["/usr/bin/env", "-C", str(service.cwd), *service.argv]
+        self._backoff.started(asyncio.get_running_loop().time())
+        try:
+            self.pid = Program(argv, {1: output, 2: output}, environment=service.env).spawn()
+        finally:
+            os.close(output)
+        self._reaper.watch(self.pid, self._exited, kills_group=True)
+        self._log.info("service started", service=service.name, pid=self.pid)
+
+    def _exited(self, status: ExitStatus) -> None:
+        self.pid = None
+        if self._is_closing:
+            return
+        self._log.error(
+            "a service ended; it is started again",
+            service=self._service.name,
+            status=str(status),
+            output=str(self._output),
+        )
+        self.restarts += 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._backoff.delay(loop.time()), self._start_again)
+
+    def _start_again(self) -> None:
+        if not self._is_closing:
+            self.start()
+
+    def terminate(self) -> None:
+        """Ask it to end, for good."""
+        self._is_closing = True
+        if self.pid is not None:
+            signal_group(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it without asking."""
+        if self.pid is not None:
+            signal_group(self.pid, signal.SIGKILL)

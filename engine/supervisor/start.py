@@ -1,0 +1,44 @@
+"""Becoming a supervisor: lock the data directory, bind the port, run."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+
+from engine.model.service import Service
+from engine.supervisor.herder_process import listen
+from engine.supervisor.instance import Instance
+from engine.supervisor.log import log_to_stdout
+from engine.supervisor.settings import Settings
+from engine.supervisor.supervisor import Supervisor
+from engine.wire.prctl import become_subreaper
+
+
+class PortTakenError(Exception):
+    """The REST API's address cannot be bound; the text says which and why."""
+
+
+def run(settings: Settings, services: Sequence[Service] = ()) -> int:
+    """Supervise until told to stop; the exit code.
+
+    Raises:
+        DataDirError: the data directory cannot be used, or another engine uses it.
+        PortTakenError: somebody else listens on the REST API's port.
+    """
+    instance = Instance(settings.data_dir)
+    listener = None
+    if settings.port is not None:
+        try:
+            listener = listen(settings.host, settings.port)
+        except OSError as error:
+            raise PortTakenError(
+                f"cannot listen on {settings.host or '*'}:{settings.port}: "
+                f"{error.strerror or error}; choose another with listeners=http://HOST:PORT"
+            ) from error
+    become_subreaper()
+    log = log_to_stdout(settings.log_format, settings.log_level)
+
+    async def supervise() -> int:
+        gc.freeze()
+        return await Supervisor(settings, log, instance, listener, services).run()
+
+    return asyncio.run(supervise())

@@ -1,0 +1,339 @@
+"""The supervisor: what the herder wants on one side, processes on the other."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from engine.model import lifecycle
+from engine.model.service import Service
+from engine.model.state import Condition
+from engine.model.task_id import TaskId
+from engine.supervisor.herder_process import HerderProcess
+from engine.supervisor.instance import Instance
+from engine.supervisor.log import Log
+from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.notify import Notifier
+from engine.supervisor.plan_child import PlanChild
+from engine.supervisor.reaper import Reaper
+from engine.supervisor.sampler import Sampler
+from engine.supervisor.service_process import ServiceProcess
+from engine.supervisor.settings import Settings
+from engine.supervisor.supervised_task import SupervisedTask
+from engine.supervisor.zygote import Zygote
+from engine.wire.message import (
+    Ack,
+    Desire,
+    Drop,
+    HerderReady,
+    HerderToSupervisor,
+    Plan,
+    PlanEnded,
+    RestartTask,
+    Samples,
+    SnapshotEnd,
+    SyncBegin,
+    SyncEnd,
+    TaskEvent,
+    TaskSnapshot,
+    Welcome,
+)  # fmt: skip
+
+_TICK: Final = 0.5
+_SAMPLE_EVERY: Final = 2
+"""Ticks between two samples."""
+
+_LATE: Final = 2.0
+"""Seconds by which a tick may be late before everybody's silence is blamed on ourselves."""
+
+_END_GRACE: Final = 5.0
+_SERVICE_GRACE: Final = 20.0
+
+
+class Supervisor:
+    """Runs until it is told to stop; implements what a :class:`SupervisedTask` asks of its host.
+
+    Args:
+        settings: see there.
+        log: the service's log.
+        instance: the data directory, locked.
+        listener: the REST API's socket, handed to every herder.
+        services: programs to run beside the tasks.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        instance: Instance,
+        listener: socket.socket | None = None,
+        services: Sequence[Service] = (),
+    ) -> None:
+        self.log = log
+        self.reaper = Reaper()
+        self.zygote = Zygote(log, self.reaper, settings.preload)
+        self._settings = settings
+        self._instance = instance
+        self._listener = listener
+        self._herder = HerderProcess(settings, log, self.reaper)
+        self._services = [ServiceProcess(s, settings.data_dir, log, self.reaper) for s in services]
+        self._tasks: dict[TaskId, SupervisedTask] = {}
+        self._plans: dict[int, PlanChild] = {}
+        self._plan_output: LogPipe | None = None
+        self._sampler = Sampler()
+        self._notifier = Notifier.of_environment()
+        self._synced: set[TaskId] | None = None
+        self._highest_generation = instance.epoch << 32
+        self._token = 0
+        self._seq = 0
+        self._ticks = 0
+        self._last_tick = 0.0
+        self._loop_lag = 0.0
+        self._grace_until = 0.0
+        self._changed = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self._ended: asyncio.Future[int] | None = None
+
+    # ---- life -------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Start everything, serve until told to stop; the exit code."""
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        self.reaper.start(self._orphan_ended)
+        for service in self._services:
+            service.start()
+        if self._settings.herder_argv:
+            self.zygote.start()
+            self._herder.start(self._greet, self._hear, self._herder_refused)
+        else:
+            self._notifier.ready()
+        self._last_tick = loop.time()
+        loop.call_later(_TICK, self._tick)
+        code = await self._ended
+        self._notifier.close()
+        return code
+
+    def stop(self) -> None:
+        """Stop in good order; when it is already stopping, stop at once."""
+        if self._stopping is None:
+            self.log.info("stopping", tasks=len(self._tasks))
+            self._notifier.stopping()
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(0))
+        else:
+            self._kill_all()
+
+    async def _stop(self, code: int) -> None:
+        for task in list(self._tasks.values()):
+            task.handle(lifecycle.Unwanted(is_final=False))
+        for plan in self._plans.values():
+            plan.kill()
+        longest = max((t.state.stop_timeout for t in self._tasks.values()), default=0.0)
+        await self._wait(lambda: not self._tasks, longest + lifecycle.KILL_GRACE)
+        self._herder.close_socket()
+        await self._wait(lambda: self._herder.pid is None, _END_GRACE)
+        self._herder.kill()
+        self.zygote.close()
+        for service in self._services:
+            service.terminate()
+        await self._wait(lambda: all(s.pid is None for s in self._services), _SERVICE_GRACE)
+        for service in self._services:
+            service.kill()
+        await self._wait(self._is_alone, _END_GRACE)
+        stuck = {str(t.id): t.pid for t in self._tasks.values() if t.pid is not None}
+        if stuck:
+            self.log.error("processes that SIGKILL did not end are left behind", pids=stuck)
+            code = code or 1
+        self._herder.close()
+        self.log.info("stopped", exit_code=code)
+        self.log.console.flush()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(code)
+
+    def _is_alone(self) -> bool:
+        own = (self._herder.pid, self.zygote.pid, *(s.pid for s in self._services))
+        return not self._tasks and all(pid is None for pid in own)
+
+    async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for a condition that ends of processes make true."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not condition():
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), min(left, 0.05))
+            except TimeoutError:
+                continue
+
+    def _kill_all(self) -> None:
+        self.log.warning("stopping at once")
+        for task in self._tasks.values():
+            task.kill_now()
+        for service in self._services:
+            service.kill()
+
+    def _herder_refused(self, code: int) -> None:
+        """The first herder did not come up: its last lines say why."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(code or 1))
+
+    # ---- the host of the tasks ----------------------------------------------------------------
+
+    def next_token(self) -> int:
+        """A number that names a request."""
+        self._token += 1
+        return self._token
+
+    def task_changed(self, task: SupervisedTask, event: str) -> None:
+        """Log it, tell the herder, and forget a task that is gone."""
+        report = task.report()
+        self._highest_generation = max(self._highest_generation, report.generation)
+        self._seq += 1
+        self._herder.send(TaskEvent(self._seq, event, time.monotonic_ns(), report))
+        self._log_change(task, event)
+        if event == "gone":
+            del self._tasks[task.id]
+            task.close()
+        self._changed.set()
+
+    def _log_change(self, task: SupervisedTask, event: str) -> None:
+        state = task.state
+        context = {"connector": task.id.connector, "task": task.id.task}
+        match event:
+            case "exited" if state.ending is None and state.condition is Condition.STOPPED:
+                self.log.info("task process ended", **context, reason=state.reason)
+            case "backoff":
+                delay = round(task.report().retry_in or 0, 3)
+                self.log.warning(
+                    "task will be restarted", **context, reason=state.reason, seconds=delay
+                )
+            case "failed" | "unresponsive" | "unkillable":
+                self.log.error(f"task {event}", **context, reason=state.reason)
+            case "running" | "paused":
+                self.log.info(f"task {event}", **context, pid=task.pid)
+            case "note" if state.note:
+                self.log.warning("task condition", **context, condition=state.note)
+            case _:
+                self.log.debug(f"task {event}", **context, generation=state.generation)
+
+    # ---- the herder ---------------------------------------------------------------------------
+
+    def _greet(self) -> None:
+        """Tell a new herder everything; what it wants comes back."""
+        descriptors = [self._listener.fileno()] if self._listener else []
+        self._herder.send(Welcome(os.getpid(), self._instance.epoch), descriptors)
+        for task in self._tasks.values():
+            self._herder.send(TaskSnapshot(task.report()), [task.slot_fd])
+        self._herder.send(SnapshotEnd())
+        self._synced = None
+
+    def _hear(  # noqa: C901 (a table: one line a message)
+        self, message: HerderToSupervisor, descriptors: list[int]
+    ) -> None:
+        match message:
+            case Ack(seq):
+                self._herder.acknowledged(seq)
+            case _ if self._stopping is not None:
+                _close(descriptors)
+            case Desire():
+                self._desire(message, descriptors)
+            case Plan():
+                self._plan(message, descriptors)
+            case Drop(connector, number):
+                self._drop(TaskId(connector, number))
+            case RestartTask(connector, number):
+                task = self._tasks.get(TaskId(connector, number))
+                if task is not None:
+                    task.handle(lifecycle.RestartRequested())
+            case SyncBegin():
+                self._synced = set()
+            case SyncEnd(count=count):
+                self._sync_ended(count)
+            case HerderReady():
+                self._herder.is_ready = True
+                self._notifier.ready()
+
+    def _desire(self, message: Desire, descriptors: list[int]) -> None:
+        task_id = TaskId(message.connector, message.task)
+        if self._synced is not None:
+            self._synced.add(task_id)
+        task = self._tasks.get(task_id)
+        if task is None:
+            task = SupervisedTask(self, task_id, self._settings.data_dir, self._highest_generation)
+            self._tasks[task_id] = task
+            self._herder.send(TaskSnapshot(task.report()), [task.slot_fd])
+        task.configure(descriptors[0])
+        task.handle(
+            lifecycle.Wanted(
+                message.config_hash, message.paused, message.policy, message.stop_timeout
+            )
+        )
+
+    def _drop(self, task_id: TaskId) -> None:
+        task = self._tasks.get(task_id)
+        if task is not None:
+            task.handle(lifecycle.Unwanted())
+
+    def _sync_ended(self, count: int) -> None:
+        """The herder has told the whole set: what it did not name ends, unless it named nothing."""
+        named, self._synced = self._synced, None
+        if named is None or not count or len(named) != count:
+            return
+        for task_id in list(self._tasks.keys() - named):
+            self._drop(task_id)
+
+    def _plan(self, message: Plan, descriptors: list[int]) -> None:
+        if self._plan_output is None:
+            path = self._settings.data_dir / "logs" / "plan.log"
+            self._plan_output = LogPipe(self.log, {"process": "plan"}, path)
+        plan = PlanChild(message, descriptors, self.reaper, self._plan_ended)
+        self._plans[message.token] = plan
+        plan.start(self.zygote, self.next_token(), self._plan_output)
+
+    def _plan_ended(self, token: int, problem: str | None) -> None:
+        self._plans.pop(token, None)
+        self._herder.send(PlanEnded(token, problem))
+
+    # ---- watching -----------------------------------------------------------------------------
+
+    def _orphan_ended(self, pid: int) -> None:
+        self.log.debug("an orphan ended", pid=pid)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._loop_lag = max(0.0, now - self._last_tick - _TICK)
+        self._last_tick = now
+        if self._loop_lag > _LATE:
+            self.log.warning("the supervisor itself was stopped", seconds=round(self._loop_lag, 1))
+            self._grace_until = now + self._loop_lag + _LATE
+        if now >= self._grace_until:
+            now_ns = time.monotonic_ns()
+            for task in list(self._tasks.values()):
+                task.check_heartbeat(now_ns)
+        self.zygote.check(now)
+        self.log.console.flush()
+        self._notifier.alive()
+        self._ticks += 1
+        if self._ticks % _SAMPLE_EVERY == 0:
+            self._sample()
+        loop.call_later(_TICK, self._tick)
+
+    def _sample(self) -> None:
+        alive = [(t.id.connector, t.id.task, t.pid) for t in self._tasks.values() if t.pid]
+        samples = self._sampler.sample(alive)
+        self._herder.send(
+            Samples(tuple(samples), self._loop_lag, self.zygote.restarts, self._herder.restarts)
+        )
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)

@@ -1,0 +1,233 @@
+"""The supervisor's end of the zygote: requests for processes, one answer each, whatever happens."""
+
+import asyncio
+import collections
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from engine.model.exit_status import ExitStatus
+from engine.supervisor.backoff import Backoff
+from engine.supervisor.child import Program, signal_group
+from engine.supervisor.log import Log
+from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.reaper import Reaper
+from engine.wire.channel import Channel
+from engine.wire.message import (
+    Fork,
+    Forked,
+    ForkFailed,
+    ZygoteKey,
+    ZygoteReady,
+    ZygoteRefused,
+    ZygoteToSupervisor,
+)  # fmt: skip
+
+_HANGS_AFTER: Final = 10.0
+_MOST_AT_ONCE: Final = 16
+
+_ENVIRONMENT: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""Less memory for each task, and no threads that an import would start."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A process that is wanted.
+
+    Attributes:
+        descriptors: what goes with the message; they stay open until the answer.
+        on_forked: called with the pid.
+        on_failed: called with the reason instead.
+        is_cancelled: nobody wants it any more; if it comes all the same, ``on_forked`` is called.
+    """
+
+    fork: Fork
+    descriptors: Sequence[int]
+    on_forked: Callable[[int], None]
+    on_failed: Callable[[str], None]
+    is_cancelled: bool = False
+    sent_at: float = field(default=0.0)
+
+
+class Zygote:
+    """Starts a zygote, keeps one alive, and hands it the requests in order.
+
+    A request that was under way when the zygote died is sent to the next one, unless its process
+    was announced: the announcement comes from the process between, which outlives the zygote.
+
+    Attributes:
+        restarts: how often it had to be started again.
+    """
+
+    def __init__(self, log: Log, reaper: Reaper, preload: tuple[str, ...]) -> None:
+        self._log = log
+        self._reaper = reaper
+        self._preload = preload
+        self._waiting: collections.deque[Request] = collections.deque()
+        self._sent: dict[int, Request] = {}
+        self._channel: Channel[ZygoteToSupervisor] | None = None
+        self._is_ready = False
+        self._is_closing = False
+        self._backoff = Backoff()
+        self._output: LogPipe | None = None
+        self.pid: int | None = None
+        self.restarts = 0
+
+    @property
+    def key(self) -> ZygoteKey:
+        """What processes made here have in common."""
+        return ZygoteKey(sys.executable, self._preload)
+
+    def start(self) -> None:
+        """Execute it; it is asked for nothing before it says that it is ready."""
+        ours, theirs = Channel.pair()
+        ours.setblocking(False)
+        self._output = self._output or LogPipe(self._log, {"process": "zygote"}, None)
+        argv = [
+            sys.executable, "-P", "-m", "engine.task.zygote", "3", str(os.getpid()), *self._preload,
+        ]  # fmt: skip
+        descriptors = {1: self._output.write_fd, 2: self._output.write_fd, 3: theirs.fileno()}
+        loop = asyncio.get_running_loop()
+        self._backoff.started(loop.time())
+        try:
+            self.pid = Program(argv, descriptors, _ENVIRONMENT).spawn()
+        except OSError as error:
+            ours.close()
+            self._log.error("the zygote cannot be started", error=str(error))
+            self._start_later()
+            return
+        finally:
+            theirs.close()
+        self._reaper.watch(self.pid, self._exited)
+        self._channel = Channel(ours, ZygoteToSupervisor)
+        loop.add_reader(ours.fileno(), self._receive)
+
+    def submit(self, request: Request) -> None:
+        """Ask for a process."""
+        self._waiting.append(request)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._is_ready and self._waiting and len(self._sent) < _MOST_AT_ONCE:
+            request = self._waiting.popleft()
+            if request.is_cancelled:
+                request.on_failed("cancelled")
+                continue
+            assert self._channel is not None
+            request.sent_at = now
+            self._sent[request.fork.token] = request
+            self._reaper.fork_begins()
+            try:
+                self._channel.send(request.fork, request.descriptors)
+            except OSError:
+                self._forget(request.fork.token)
+                self._waiting.appendleft(request)
+                return
+
+    def _forget(self, token: int) -> Request | None:
+        request = self._sent.pop(token, None)
+        if request is not None:
+            self._reaper.fork_ends()
+        return request
+
+    def _receive(self) -> None:
+        assert self._channel is not None
+        try:
+            received = self._channel.receive()
+        except BlockingIOError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            self._log.error("the zygote's socket failed", error=str(error))
+            received = None
+        if received is None:
+            self._closed()
+            return
+        self._hear(received[0])
+        self._send_waiting()
+
+    def _hear(self, message: ZygoteToSupervisor) -> None:
+        match message:
+            case ZygoteReady():
+                self._is_ready = True
+            case ZygoteRefused(reason):
+                self._log.warning(
+                    "the zygote refused its preload; going on without it", reason=reason
+                )
+                self._preload = ()
+            case Forked(token, pid):
+                request = self._sent.pop(token, None)
+                if request is not None:
+                    request.on_forked(pid)  # watches the pid, so it is no orphan from here on
+                    self._reaper.fork_ends()
+            case ForkFailed(token, reason):
+                failed = self._forget(token)
+                if failed is not None:
+                    failed.on_failed(reason)
+
+    def _closed(self) -> None:
+        """The zygote and every process on its way have let go of the socket."""
+        if self._channel is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._channel.fileno())
+        self._channel.close()
+        self._channel = None
+        self._is_ready = False
+        for token in list(self._sent):
+            request = self._forget(token)
+            if request is not None:
+                self._waiting.appendleft(request)
+        if self.pid is None:
+            self._start_later()
+
+    def _exited(self, status: ExitStatus) -> None:
+        self.pid = None
+        self._is_ready = False
+        if self._output:
+            self._output.drain()
+        if self._is_closing:
+            return
+        self._log.warning("the zygote ended; tasks go on without it", status=str(status))
+        if self._channel is None:
+            self._start_later()
+
+    def _start_later(self) -> None:
+        if self._is_closing:
+            return
+        self.restarts += 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._backoff.delay(loop.time()), self._start_again)
+
+    def _start_again(self) -> None:
+        if not self._is_closing:
+            self.start()
+
+    def check(self, now: float) -> None:
+        """End a zygote that does not answer; called on every tick."""
+        oldest = min((r.sent_at for r in self._sent.values()), default=now)
+        if self.pid is not None and now - oldest > _HANGS_AFTER:
+            self._log.error("the zygote does not answer; it is killed", pid=self.pid)
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL; tasks do not notice."""
+        if self.pid is not None:
+            signal_group(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it for good."""
+        self._is_closing = True
+        self.kill()
+        if self._output:
+            self._output.close()
+            self._output = None

@@ -1,0 +1,113 @@
+"""From a fresh fork to a running task, and from its end to an exit code."""
+
+import mmap
+import os
+import socket
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from engine.api.connector import Connector
+from engine.api.errors import (
+    AuthenticationError,
+    ConfigError,
+    DataError,
+    RetriableError,
+    ToleranceExceededError,
+)  # fmt: skip
+from engine.api.task import SinkTask, SourceTask
+from engine.model.exit_status import (
+    EXIT_AUTHENTICATION,
+    EXIT_BAD_RECORD,
+    EXIT_CONFIG,
+    EXIT_OK,
+    EXIT_SOFTWARE,
+    EXIT_TRANSIENT,
+)  # fmt: skip
+from engine.model.slot import SLOT_BYTES, Slot
+from engine.model.task_id import TaskId
+from engine.plugins.registry import Plugins
+from engine.task import plan as planning
+from engine.task.lock import TaskLock
+from engine.task.runtime import TaskRuntime
+from engine.task.sink_loop import WorkerSinkTask
+from engine.task.source_loop import WorkerSourceTask
+from engine.task.task_plugins import TaskPlugins
+from engine.wire import log_sequence
+from engine.wire.channel import Channel
+from engine.wire.message import Failing, Fork, SupervisorToTask, TaskAssignment
+from engine.wire.sealed import unseal
+
+_LOCK_PATIENCE: Final = 10.0
+_LONGEST_TRACE: Final = 64 * 1024
+
+_EXIT_CODES: Final[Sequence[tuple[type[BaseException], int]]] = (
+    (ConfigError, EXIT_CONFIG),
+    (AuthenticationError, EXIT_AUTHENTICATION),
+    (ToleranceExceededError, EXIT_BAD_RECORD),
+    (DataError, EXIT_BAD_RECORD),
+    (RetriableError, EXIT_TRANSIENT),
+)
+
+
+def main(fork: Fork, descriptors: Sequence[int]) -> int:
+    """Run a task; the process's exit code."""
+    control_fd, config_fd, slot_fd = descriptors
+    control: Channel[SupervisorToTask] = Channel(socket.socket(fileno=control_fd), SupervisorToTask)
+    slot = Slot(memoryview(mmap.mmap(slot_fd, SLOT_BYTES)))
+    runtime = TaskRuntime(unseal(config_fd, TaskAssignment), fork.generation, slot, control)
+    try:
+        _run(runtime)
+    except Exception as error:  # noqa: BLE001 (the border of the process: everything is told)
+        _tell(control, runtime, error)
+        return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), EXIT_SOFTWARE)
+    return EXIT_OK
+
+
+def plan(_fork: Fork, descriptors: Sequence[int]) -> int:
+    """Run a plan child; its exit code."""
+    return planning.main(*descriptors)
+
+
+def _run(runtime: TaskRuntime) -> None:
+    assignment = runtime.assignment
+    grace = float(assignment.worker.get("task.shutdown.graceful.timeout.ms", "5000")) / 1000
+    runtime.handle_signals(grace)
+    log_sequence.configure(
+        assignment.worker.get("engine.log.level", "info"),
+        connector=assignment.connector,
+        task=assignment.task,
+    )
+    runtime.slot.stage = "init"
+    TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
+        _LOCK_PATIENCE
+    )
+    plugins = Plugins()
+    runtime.config = plugins.resolve(assignment.connector_config, assignment.worker)
+    runtime.task_config = plugins.resolve(assignment.config, assignment.worker)
+    _worker_task(runtime, plugins).run()
+
+
+def _worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | WorkerSinkTask:
+    connector: Connector = plugins.find("connector", runtime.config["connector.class"])()
+    task: Any = connector.task_class()()
+    task_plugins = TaskPlugins.make(plugins, runtime.config, runtime.assignment.worker)
+    if isinstance(task, SourceTask):
+        return WorkerSourceTask(runtime, task, task_plugins)
+    if isinstance(task, SinkTask):
+        return WorkerSinkTask(runtime, task, task_plugins)
+    raise ConfigError(f"{type(task).__name__} is neither a SourceTask nor a SinkTask")
+
+
+def _tell(control: "Channel[SupervisorToTask]", runtime: TaskRuntime, error: BaseException) -> None:
+    """Last words: why this process is going to end."""
+    summary = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    words = Failing(runtime.generation, summary[:4096], trace[-_LONGEST_TRACE:], runtime.slot.stage)
+    control.sock.setblocking(True)
+    control.sock.settimeout(1.0)
+    try:
+        control.send(words)
+    except OSError:
+        os.write(2, trace.encode("utf-8", "backslashreplace"))

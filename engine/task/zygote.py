@@ -1,0 +1,178 @@
+"""The zygote: imports what tasks need, once, and forks a process for each request.
+
+Executed as ``python -P -m engine.task.zygote FD SUPERVISOR_PID MODULE…``. It never makes a Kafka
+handle, a thread or a random number: a fork would carry them over broken. The order of the steps in
+:func:`_become` is a contract; each line says what it depends on.
+"""
+
+import faulthandler
+import gc
+import importlib
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import setproctitle
+
+from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_SOFTWARE
+from engine.wire.channel import Channel
+from engine.wire.message import (
+    Fork,
+    Forked,
+    ForkFailed,
+    SupervisorToZygote,
+    ZygoteReady,
+    ZygoteRefused,
+)  # fmt: skip
+from engine.wire.prctl import die_with_parent
+
+OWN_PRELOAD: Final = ("engine.task.bootstrap", "engine.task.plan")
+"""What every task runs; the modules named on the command line come on top."""
+
+Entry = Callable[[Fork, Sequence[int]], int]
+
+
+class RefusedError(Exception):
+    """Forking from here would be unsafe."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Preload, say so, and fork until the supervisor lets go of the socket."""
+    supervisor = int(argv[1])
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != supervisor:
+        return EXIT_LOST_PARENT
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the supervisor ends it with SIGKILL
+    setproctitle.setproctitle("engine: zygote")
+    sock = socket.socket(fileno=int(argv[0]))
+    channel: Channel[SupervisorToZygote] = Channel(sock, SupervisorToZygote)
+    try:
+        entries = _preload(argv[2:])
+    except RefusedError as refused:
+        channel.send(ZygoteRefused(str(refused)))
+        return EXIT_SOFTWARE
+    gc.collect()
+    gc.freeze()  # what is shared stays shared: no collection writes into these pages
+    channel.send(ZygoteReady(os.getpid()))
+    while (received := channel.receive()) is not None:
+        fork, descriptors = received
+        _fork(channel, fork, descriptors, entries[fork.kind])
+    return 0
+
+
+def _preload(modules: Sequence[str]) -> dict[str, Entry]:
+    """Import, and refuse whatever leaves a second thread behind."""
+    for name in (*OWN_PRELOAD, *modules):
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise RefusedError(f"module {name}: {type(error).__name__}: {error}") from error
+        names = _other_threads()
+        if names:
+            raise RefusedError(
+                f"module {name} started a thread ({', '.join(names)}); a fork would lose it"
+            )
+    return {
+        "task": importlib.import_module("engine.task.bootstrap").main,
+        "plan": importlib.import_module("engine.task.bootstrap").plan,
+    }
+
+
+def _other_threads() -> list[str]:
+    own = str(os.getpid())
+    names = []
+    for thread in os.listdir("/proc/self/task"):
+        if thread != own:
+            with open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as comm:
+                names.append(comm.read().strip())
+    return names
+
+
+def _fork(
+    channel: "Channel[SupervisorToZygote]", fork: Fork, descriptors: Sequence[int], entry: Entry
+) -> None:
+    """Make a process whose parent is the supervisor: fork twice, and let the middle one end."""
+    try:
+        middle = os.fork()
+    except OSError as error:
+        _close(descriptors)
+        channel.send(ForkFailed(fork.token, f"fork: {error.strerror}"))
+        return
+    if middle == 0:
+        _be_middle(channel, fork, descriptors, entry)
+    _close(descriptors)
+    _pid, status = os.waitpid(middle, 0)
+    if status != 0:
+        channel.send(ForkFailed(fork.token, "the process between could not fork"))
+
+
+def _be_middle(
+    channel: "Channel[SupervisorToZygote]", fork: Fork, descriptors: Sequence[int], entry: Entry
+) -> None:
+    middle = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        os._exit(1)
+    if pid:
+        try:
+            channel.send(Forked(fork.token, pid))
+        finally:
+            os._exit(0)
+    code = EXIT_SOFTWARE
+    try:
+        kept = _become(fork, descriptors, middle)
+        code = entry(fork, kept)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else EXIT_SOFTWARE
+    except BaseException:  # noqa: BLE001 (the border of the process)
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _become(fork: Fork, descriptors: Sequence[int], middle: int) -> list[int]:
+    """From a copy of the zygote to a process of its own; the descriptors it keeps."""
+    control, log, *others = descriptors
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    kept = [control, *others]
+    _close_all_but({0, 1, 2, *kept})  # the zygote's socket first of all: its end must show
+    while os.getppid() == middle:  # re-parented when the process between has ended
+        os.sched_yield()
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent(signal.SIGTERM)  # after re-parenting, else the middle's end would fire it
+    if os.getppid() != fork.supervisor_pid:
+        os._exit(EXIT_LOST_PARENT)  # the supervisor died meanwhile and nobody would tell us
+    faulthandler.enable(file=2, all_threads=True)
+    setproctitle.setproctitle(f"engine: {fork.title}")
+    os.environ["ENGINE_TASK"] = f"{fork.title}#{fork.generation}"  # marks what it executes
+    random.seed()
+    gc.enable()
+    return kept
+
+
+def _close_all_but(kept: set[int]) -> None:
+    low = 0
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
