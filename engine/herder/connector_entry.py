@@ -1,0 +1,135 @@
+"""A connector as its herder holds it, and what its tasks are given."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from engine.model.restart_policy import RestartPolicy
+from engine.model.state import State, TargetState
+from engine.model.task_id import TaskId
+from engine.storage.config_store import StoredConnector
+from engine.wire.message import TaskAssignment
+
+_CANONICAL: Final = msgspec.msgpack.Encoder(order="deterministic")
+
+_NOT_FOR_TASKS: Final = ("tasks.max", "engine.restart.", "engine.start.", "engine.heartbeat.")
+"""Beginnings of connector keys that no task reads: changing them restarts none."""
+
+
+@dataclass(slots=True)
+class ConnectorEntry:
+    """What a herder knows of one connector.
+
+    Attributes:
+        stored: as it is wanted, and what planning made of it.
+        state: of the connector itself, not of its tasks.
+        trace: why the last planning failed.
+        retry: plans again later; None when nothing is to be tried again.
+    """
+
+    stored: StoredConnector
+    state: State
+    trace: str | None = None
+    is_restarting: bool = False
+    retry: "asyncio.Task[None] | None" = None
+
+    @property
+    def name(self) -> str:
+        """The connector's name."""
+        return self.stored.name
+
+    @property
+    def type(self) -> str:
+        """``source``, ``sink`` or ``unknown``."""
+        return self.stored.plan.type if self.stored.plan else "unknown"
+
+    @property
+    def version(self) -> str | None:
+        """The connector's own version."""
+        return self.stored.plan.version if self.stored.plan else None
+
+    @property
+    def task_configs(self) -> tuple[dict[str, str], ...]:
+        """Configurations of the tasks it is to have now."""
+        is_stopped = self.stored.target_state is TargetState.STOPPED
+        return () if is_stopped or not self.stored.plan else self.stored.plan.task_configs
+
+    @property
+    def task_ids(self) -> list[TaskId]:
+        """The tasks it is to have now."""
+        return [TaskId(self.name, number) for number in range(len(self.task_configs))]
+
+    def assignments(self, worker: Mapping[str, str], data_dir: str) -> Iterator[TaskAssignment]:
+        """What each task is given."""
+        plan = self.stored.plan
+        if plan is None:
+            return
+        for number, config in enumerate(self.task_configs):
+            yield TaskAssignment(
+                connector=self.name,
+                task=number,
+                type=plan.type,
+                worker=dict(worker),
+                connector_config=plan.connector_config,
+                config=config,
+                data_dir=data_dir,
+                start_paused=self.stored.target_state is TargetState.PAUSED,
+            )
+
+    def cancel_retry(self) -> None:
+        """What was to be tried again is out of date."""
+        if self.retry is not None:
+            self.retry.cancel()
+            self.retry = None
+
+
+STATE_OF: Final = {
+    TargetState.STARTED: State.RUNNING,
+    TargetState.PAUSED: State.PAUSED,
+    TargetState.STOPPED: State.STOPPED,
+}
+"""State of a connector that has not failed."""
+
+
+def config_hash(assignment: TaskAssignment) -> str:
+    """Names everything about an assignment that matters to its task's process."""
+    config = {
+        key: value
+        for key, value in assignment.connector_config.items()
+        if not key.startswith(_NOT_FOR_TASKS)
+    }
+    canonical = msgspec.structs.replace(assignment, connector_config=config, start_paused=False)
+    return hashlib.sha256(_CANONICAL.encode(canonical)).hexdigest()
+
+
+def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> RestartPolicy:
+    """The connector's own policy where it says one, else the worker's, else the default."""
+    config = {**worker, **connector}
+    plain = RestartPolicy()
+    return RestartPolicy(
+        mode=config.get("engine.restart.policy", plain.mode),
+        delay=seconds(config, "engine.restart.delay.ms", plain.delay),
+        delay_max=seconds(config, "engine.restart.delay.max.ms", plain.delay_max),
+        jitter=_number(config, "engine.restart.jitter", plain.jitter),
+        max_restarts=int(_number(config, "engine.restart.max", plain.max_restarts)),
+        window=seconds(config, "engine.restart.window.ms", plain.window),
+        reset_after=seconds(config, "engine.restart.reset.after.ms", plain.reset_after),
+        start_timeout=seconds(config, "engine.start.timeout.ms", plain.start_timeout),
+        heartbeat_timeout=seconds(config, "engine.heartbeat.timeout.ms", plain.heartbeat_timeout),
+    )
+
+
+def seconds(config: Mapping[str, str], key: str, default: float) -> float:
+    """A time that the configuration gives in milliseconds."""
+    return _number(config, key, default * 1000) / 1000
+
+
+def _number(config: Mapping[str, str], key: str, default: float) -> float:
+    try:
+        return float(config[key])
+    except (KeyError, ValueError):  # wrong values were refused when the configuration was checked
+        return default

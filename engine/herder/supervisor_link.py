@@ -1,0 +1,110 @@
+"""A herder's line to its supervisor: messages in batches, a queue for what cannot be sent yet."""
+
+import asyncio
+import collections
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from engine.wire.channel import Channel
+from engine.wire.log_sequence import get_logger
+from engine.wire.message import SupervisorToHerder
+
+Received = tuple[SupervisorToHerder, list[int]]
+"""A message and its descriptors, which belong to whoever takes it."""
+
+_BATCH: Final = 256
+
+
+class SupervisorLink:
+    """Non-blocking; lives in one asyncio loop.
+
+    Args:
+        channel: a channel whose socket the link owns from now on.
+        on_messages: gets what has come, in order.
+        on_end: called once when the supervisor is gone.
+    """
+
+    def __init__(
+        self,
+        channel: Channel[SupervisorToHerder],
+        on_messages: Callable[[Sequence[Received]], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._channel = channel
+        self._on_messages = on_messages
+        self._on_end = on_end
+        self._waiting: collections.deque[tuple[msgspec.Struct, Sequence[int]]] = collections.deque()
+        self._is_open = True
+        channel.sock.settimeout(0.0)
+        asyncio.get_running_loop().add_reader(channel.fileno(), self._read)
+
+    def send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
+        """Send now or when the supervisor reads again, in order; the descriptors are given away."""
+        if not self._is_open:
+            _close(descriptors)
+            return
+        self._waiting.append((message, descriptors))
+        if len(self._waiting) == 1:
+            self._write()
+
+    def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            message, descriptors = self._waiting[0]
+            try:
+                self._channel.send(message, descriptors)
+            except BlockingIOError:
+                loop.add_writer(self._channel.fileno(), self._write)
+                return
+            except OSError:
+                self.close()
+                self._on_end()
+                return
+            self._waiting.popleft()
+            _close(descriptors)
+        loop.remove_writer(self._channel.fileno())
+
+    def _read(self) -> None:
+        received: list[Received] = []
+        is_over = False
+        while len(received) < _BATCH:
+            try:
+                item = self._channel.receive()
+            except BlockingIOError:
+                break
+            except msgspec.MsgspecError as error:
+                get_logger(__name__).error("unreadable message from the supervisor", error=error)
+                continue
+            except OSError:
+                item = None
+            if item is None:
+                is_over = True
+                break
+            received.append(item)
+        if received:
+            self._on_messages(received)
+        if is_over and self._is_open:
+            self.close()
+            self._on_end()
+
+    def close(self) -> None:
+        """Close the socket and every descriptor that still waits."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel.fileno())
+        loop.remove_writer(self._channel.fileno())
+        self._channel.close()
+        while self._waiting:
+            _close(self._waiting.popleft()[1])
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(fd)

@@ -1,0 +1,72 @@
+"""Tells the supervisor which tasks are wanted, and tells nothing twice."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from engine.herder.connector_entry import ConnectorEntry, config_hash, restart_policy, seconds
+from engine.model.task_id import TaskId
+from engine.wire.message import Desire, Drop, RestartTask
+from engine.wire.sealed import seal
+
+
+class TaskPublisher:
+    """The desired set as the supervisor knows it.
+
+    Args:
+        send: sends to the supervisor; the descriptors are given away.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[msgspec.Struct, Sequence[int]], None],
+        worker: Mapping[str, str],
+        data_dir: str,
+    ) -> None:
+        self._send = send
+        self._worker = worker
+        self._data_dir = data_dir
+        self._told: dict[TaskId, Desire] = {}
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def __contains__(self, task: TaskId) -> bool:
+        return task in self._told
+
+    def publish(self, entry: ConnectorEntry) -> None:
+        """Want the tasks that the entry has now, and no others of this connector."""
+        wanted = set()
+        for assignment in entry.assignments(self._worker, self._data_dir):
+            task = TaskId(assignment.connector, assignment.task)
+            wanted.add(task)
+            desire = Desire(
+                connector=task.connector,
+                task=task.task,
+                config_hash=config_hash(assignment),
+                paused=assignment.start_paused,
+                policy=restart_policy(self._worker, assignment.connector_config),
+                stop_timeout=self.stop_timeout(assignment.connector_config),
+            )
+            if self._told.get(task) != desire:
+                self._told[task] = desire
+                self._send(desire, [seal(assignment, f"assignment-{task}"[:200])])
+        self.drop([task for task in self.of(entry.name) if task not in wanted])
+
+    def of(self, connector: str) -> list[TaskId]:
+        """Its tasks that the supervisor was told to run."""
+        return sorted(task for task in self._told if task.connector == connector)
+
+    def drop(self, tasks: Iterable[TaskId]) -> None:
+        """Let these end for good."""
+        for task in tasks:
+            self._told.pop(task, None)
+            self._send(Drop(task.connector, task.task), ())
+
+    def restart(self, task: TaskId) -> None:
+        """Give the task a fresh process."""
+        self._send(RestartTask(task.connector, task.task), ())
+
+    def stop_timeout(self, connector: Mapping[str, str]) -> float:
+        """Seconds that a task may take to end."""
+        return seconds({**self._worker, **connector}, "task.shutdown.graceful.timeout.ms", 5.0)

@@ -1,0 +1,145 @@
+"""What the supervisor has said of every task: reports, slots, samples, and who waits for what."""
+
+import asyncio
+import mmap
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from engine.herder.herder import InstanceState, TaskView
+from engine.model.slot import SLOT_BYTES, Slot
+from engine.model.state import ON_THE_WIRE, Condition, State
+from engine.model.task_id import TaskId
+from engine.wire.message import Sample, TaskEvent, TaskReport
+
+_HAS_FAILED: Final = (Condition.FAILED, Condition.BACKOFF, Condition.UNKILLABLE)
+_WILL_START_ANEW: Final = (Condition.RUNNING, Condition.PAUSED, Condition.FAILED, Condition.BACKOFF)
+_ENDS_RESTART: Final = frozenset(("failed", "backoff", "gone"))
+
+
+class TaskTable:
+    """Reports by task.
+
+    Args:
+        worker_id: ``host:port`` that every status carries.
+        log_dir: where the supervisor writes what the tasks print.
+    """
+
+    def __init__(self, worker_id: str, log_dir: Path) -> None:
+        self._worker_id = worker_id
+        self._log_dir = log_dir
+        self._reports: dict[TaskId, tuple[TaskReport, int]] = {}
+        self._slots: dict[TaskId, Slot] = {}
+        self._samples: dict[TaskId, Sample] = {}
+        self._restarting: dict[TaskId, int] = {}
+        self._changed = asyncio.Event()
+
+    def __contains__(self, task: TaskId) -> bool:
+        return task in self._reports
+
+    def __iter__(self) -> Iterator[TaskId]:
+        return iter(sorted(self._reports))
+
+    def remember(self, reports: Mapping[TaskId, TaskReport]) -> None:
+        """Last words of an earlier life, for tasks that nobody has told us about."""
+        for task, report in reports.items():
+            if task not in self._reports:
+                stopped = msgspec.structs.replace(
+                    report, condition=Condition.STOPPED, pid=None, note=None, retry_in=None
+                )
+                self._reports[task] = (stopped, time.monotonic_ns())
+
+    def snapshot(self, report: TaskReport, descriptors: Sequence[int]) -> None:
+        """A task as it stands, with its slot."""
+        task = TaskId(report.connector, report.task)
+        self._reports[task] = (report, time.monotonic_ns())
+        for fd in descriptors:
+            if task not in self._slots:
+                memory = mmap.mmap(fd, SLOT_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+                self._slots[task] = Slot(memoryview(memory))
+            os.close(fd)
+
+    def apply(self, event: TaskEvent) -> None:
+        """A task changed."""
+        report = event.report
+        task = TaskId(report.connector, report.task)
+        noted = self._restarting.get(task)
+        if noted is not None and (report.generation > noted or event.event in _ENDS_RESTART):
+            del self._restarting[task]
+        if event.event == "gone":
+            self._reports.pop(task, None)
+            self._slots.pop(task, None)
+            self._samples.pop(task, None)
+        else:
+            self._reports[task] = (report, event.monotonic_ns)
+        self._changed.set()
+
+    def sampled(self, samples: Iterable[Sample]) -> None:
+        """What processes use."""
+        for sample in samples:
+            self._samples[TaskId(sample.connector, sample.task)] = sample
+
+    def restarting(self, task: TaskId) -> None:
+        """A fresh process was ordered: the state reads RESTARTING until its first event."""
+        found = self._reports.get(task)
+        if found is not None and found[0].condition in _WILL_START_ANEW:
+            self._restarting[task] = found[0].generation
+
+    def is_backing_off(self, task: TaskId) -> bool:
+        """Whether the task failed and waits for its next start."""
+        found = self._reports.get(task)
+        return found is not None and found[0].condition == Condition.BACKOFF
+
+    def state_of(self, task: TaskId, version: str | None) -> InstanceState:
+        """The task's state in upstream's words."""
+        found = self._reports.get(task)
+        if found is None:
+            return InstanceState(State.UNASSIGNED, self._worker_id, version)
+        report = found[0]
+        if task in self._restarting:
+            return InstanceState(State.RESTARTING, self._worker_id, version)
+        condition = Condition(report.condition)
+        trace = (report.trace or report.reason) if condition in _HAS_FAILED else None
+        return InstanceState(ON_THE_WIRE[condition], self._worker_id, version, trace)
+
+    async def wait_gone(self, tasks: Iterable[TaskId], timeout: float) -> bool:
+        """Wait until no process is left of these; False when the time is over."""
+        wanted = set(tasks)
+        try:
+            async with asyncio.timeout(timeout):
+                while wanted & self._reports.keys():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def views(self, types: Mapping[str, str]) -> list[TaskView]:
+        """Every task that the supervisor knows.
+
+        Args:
+            types: ``source`` or ``sink`` by connector.
+        """
+        now = time.monotonic_ns()
+        return [
+            TaskView(
+                id=task,
+                type=types.get(task.connector, "unknown"),
+                report=_as_of(now, *self._reports[task]),
+                slot=self._slots[task].values() if task in self._slots else {},
+                sample=self._samples.get(task),
+                log_file=self._log_dir / f"{task.file_stem}.log",
+            )
+            for task in self
+        ]
+
+
+def _as_of(now: int, report: TaskReport, told: int) -> TaskReport:
+    if report.retry_in is None:
+        return report
+    left = max(0.0, report.retry_in - (now - told) / 1e9)
+    return msgspec.structs.replace(report, retry_in=round(left, 3))

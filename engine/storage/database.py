@@ -1,0 +1,100 @@
+"""One SQLite file: opening, migrating forward, and errors that say what to do."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.api.errors import ConnectError
+
+
+class StoreError(ConnectError):
+    """A store cannot be read or written; the message names the file and the reason."""
+
+
+class Database:
+    """A connection to one file, for one thread.
+
+    Args:
+        path: the file; made when it does not exist.
+        migrations: one script per schema version, in order; only new ones are ever appended.
+        durable: whether a finished transaction survives a power failure, too. A killed process
+            never loses one.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[str], *, durable: bool = True) -> None:
+        self.path = path
+        with self._errors():
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+            try:
+                self._prepare(migrations, durable=durable)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self, migrations: Sequence[str], *, durable: bool) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA journal_mode = WAL")
+        execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        execute("PRAGMA foreign_keys = ON")
+        (version,) = execute("PRAGMA user_version").fetchone()
+        if version > len(migrations):
+            raise StoreError(
+                f"{self.path} was written by a newer engine: its schema version is {version}, this"
+                f" engine knows {len(migrations)}; use that engine again, or another data directory"
+            )
+        for number in range(version, len(migrations)):
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; COMMIT"
+            )
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """All rows."""
+        with self._errors():
+            return self._connection.execute(sql, arguments).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {_explained(error)}") from error
+
+
+_EXPLANATIONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_NOTADB: "this is not an SQLite database; move the file away to start anew",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore a copy or move the file away",
+    sqlite3.SQLITE_READONLY: "the file or its directory is read-only",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; is its directory there and writable?",
+    sqlite3.SQLITE_BUSY: "another process holds the database",
+    sqlite3.SQLITE_IOERR: "reading or writing failed",
+}
+
+
+def _explained(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    known = _EXPLANATIONS.get(code & 0xFF) if isinstance(code, int) else None
+    return f"{known} ({error})" if known else str(error)
