@@ -1,0 +1,1 @@
+"""Single message transforms and predicates; each is a plugin like anybody's."""
