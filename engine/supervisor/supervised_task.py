@@ -217,7 +217,9 @@ class SupervisedTask:
             received = control.receive()
         except BlockingIOError:
             return
-        except (OSError, msgspec.MsgspecError) as error:
+        except OSError:  # it ended with an order unread
+            received = None
+        except msgspec.MsgspecError as error:
             self._host.log.error("a task spoke nonsense", **self._context, error=str(error))
             self._kill()
             received = None

@@ -207,7 +207,7 @@ class Supervisor:
         state = task.state
         context = {"connector": task.id.connector, "task": task.id.task}
         match event:
-            case "exited" if state.ending is None and state.condition is Condition.STOPPED:
+            case "exited":
                 self.log.info("task process ended", **context, reason=state.reason)
             case "backoff":
                 delay = round(task.report().retry_in or 0, 3)

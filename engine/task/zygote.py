@@ -164,7 +164,8 @@ def _become(fork: Fork, descriptors: Sequence[int], middle: int) -> list[int]:
 def _close_all_but(kept: set[int]) -> None:
     low = 0
     for fd in sorted(kept):
-        os.closerange(low, fd)
+        if low < fd:  # closerange(0, 0) closes everything (seen with CPython 3.11.7)
+            os.closerange(low, fd)
         low = fd + 1
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
