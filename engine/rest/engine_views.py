@@ -1,0 +1,89 @@
+"""``/engine/…``: what only we know of tasks and of the worker. Pure but for the clock given."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from engine.herder.herder import TaskView, WorkerView
+from engine.model.slot import FIELDS, FIRST_COUNTER, STAGES
+from engine.model.state import ON_THE_WIRE, Condition
+from engine.rest.rates import Rate
+
+_COUNTERS: Final = FIELDS[FIRST_COUNTER:]
+
+
+def task_json(view: TaskView, rate: Rate | None, now_ns: int) -> dict[str, Any]:
+    """One task; ``now_ns`` is CLOCK_MONOTONIC, by which the slot counts."""
+    report, slot, sample = view.report, view.slot, view.sample
+    return {
+        "id": {"connector": view.id.connector, "task": view.id.task},
+        "type": view.type,
+        "state": ON_THE_WIRE[Condition(report.condition)].value,
+        "condition": report.condition,
+        "pid": report.pid,
+        "generation": report.generation,
+        "stage": stage_of(slot) if report.pid is not None else None,
+        "note": report.note,
+        "restarts": dict(report.restarts),
+        "restarts_total": sum(report.restarts.values()),
+        "reason": report.reason,
+        "exit_code": report.exit_code,
+        "trace": report.trace,
+        "retry_in_seconds": report.retry_in,
+        "lag": lag_of(slot),
+        "queue_records": slot.get("queue_records", 0),
+        "partitions": slot.get("partitions", 0),
+        "counters": {name: slot.get(name, 0) for name in _COUNTERS},
+        "rates": None if rate is None else rate_json(rate),
+        "cpu_seconds": sample.cpu_seconds if sample else None,
+        "rss_bytes": sample.rss_bytes if sample else None,
+        "pss_bytes": sample.pss_bytes if sample else None,
+        "heartbeat_age_seconds": age(slot, "heartbeat_ns", now_ns, is_alive=report.pid is not None),
+        "uptime_seconds": age(slot, "started_ns", now_ns, is_alive=report.pid is not None),
+        "since_progress_seconds": age(slot, "last_progress_ns", now_ns),
+        "since_commit_seconds": age(slot, "last_commit_ns", now_ns),
+        "log_file": str(view.log_file) if view.log_file else None,
+    }
+
+
+def rate_json(rate: Rate) -> dict[str, float | None]:
+    """Records per second and the share of a CPU."""
+    return {
+        "records_in_per_second": round(rate.records_in, 3),
+        "records_out_per_second": round(rate.records_out, 3),
+        "cpu": None if rate.cpu is None else round(rate.cpu, 4),
+    }
+
+
+def stage_of(slot: Mapping[str, int]) -> str | None:
+    """What the task is at, by its slot."""
+    number = slot.get("stage", 0)
+    return STAGES[number] if 0 <= number < len(STAGES) else None
+
+
+def lag_of(slot: Mapping[str, int]) -> int | None:
+    """None while the lag is unknown."""
+    lag = slot.get("lag", -1)
+    return None if lag < 0 else lag
+
+
+def age(slot: Mapping[str, int], name: str, now_ns: int, *, is_alive: bool = True) -> float | None:
+    """Seconds since the time in the slot; None when there is none or the process is gone."""
+    then = slot.get(name, 0)
+    return round(max(0, now_ns - then) / 1e9, 3) if then and is_alive else None
+
+
+def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
+    """The worker and the number of its tasks by condition."""
+    return {
+        "version": worker.version,
+        "commit": worker.commit,
+        "kafka_cluster_id": worker.kafka_cluster_id,
+        "worker_id": worker.worker_id,
+        "supervisor_pid": worker.supervisor_pid,
+        "herder_pid": worker.herder_pid,
+        "loop_lag_seconds": worker.loop_lag_seconds,
+        "zygote_restarts": worker.zygote_restarts,
+        "herder_restarts": worker.herder_restarts,
+        "tasks": dict(tasks),
+        **worker.extra,
+    }

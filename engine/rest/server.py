@@ -1,0 +1,72 @@
+"""The HTTP server: all resources together, on a socket that somebody else has opened."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from engine.herder.herder import Herder
+from engine.rest.body import MAX_BODY_BYTES
+from engine.rest.connector_actions import ConnectorActionsResource
+from engine.rest.connectors import ConnectorsResource
+from engine.rest.engine_resource import EngineResource
+from engine.rest.errors import answer_errors
+from engine.rest.logs import LogsResource
+from engine.rest.metrics import MetricsResource
+from engine.rest.plugins import ConnectorPluginsResource
+from engine.rest.rates import Rates
+from engine.rest.root import RootResource
+from engine.rest.route import add_routes
+
+
+def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Application:
+    """Everything that is answered.
+
+    Args:
+        herder: does the work.
+        request_timeout: seconds until a client is told that its request takes too long.
+    """
+    app = web.Application(
+        middlewares=[answer_errors(request_timeout)], client_max_size=MAX_BODY_BYTES
+    )
+    rates = Rates(herder.task_views, time.monotonic)
+    logs = LogsResource(herder)
+    resources = (
+        RootResource(herder),
+        ConnectorsResource(herder),
+        ConnectorActionsResource(herder),
+        ConnectorPluginsResource(herder),
+        EngineResource(herder, rates),
+        MetricsResource(herder),
+        logs,
+    )
+    add_routes(app, [route for resource in resources for route in resource.routes()])
+    app.on_shutdown.append(logs.close)
+
+    async def watch_rates(_app: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(rates.run())
+        yield
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+    app.cleanup_ctx.append(watch_rates)
+    return app
+
+
+async def serve(herder: Herder, sock: socket.socket) -> web.AppRunner:
+    """Answer on a listening socket until ``await runner.cleanup()``.
+
+    The socket may be shared with others and outlive us: a connection that nobody has accepted waits
+    for whoever serves next.
+    """
+    runner = web.AppRunner(
+        make_app(herder), access_log=None, handle_signals=False, shutdown_timeout=2.0
+    )
+    await runner.setup()
+    sock.setblocking(False)  # noqa: FBT003 (its only argument)
+    await web.SockSite(runner, sock).start()
+    return runner

@@ -1,0 +1,296 @@
+"""A herder in memory: real names, states and refusals, but no process runs anything."""
+
+import difflib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from engine.api.config import HIGH, ConfigKey, ConfigType, Importance
+from engine.api.errors import AlreadyExistsError, NotFoundError
+from engine.herder.herder import (
+    BadRequestError,
+    ConfigInfos,
+    ConfigValue,
+    ConnectorInfo,
+    ConnectorStateInfo,
+    InstanceState,
+    PlanFailedError,
+    PluginInfo,
+    TaskView,
+    WorkerView,
+)
+from engine.model.slot import FIELDS
+from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
+from engine.model.task_id import TaskId
+from engine.wire.message import Sample, TaskReport
+
+SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
+SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
+WORKER_ID = "127.0.0.1:8083"
+
+KEYS = (
+    ConfigKey("name", ConfigType.STRING, doc="Its name.", importance=HIGH, group="Common", order=1),
+    ConfigKey("tasks.max", ConfigType.INT, default=1, doc="Most tasks.", group="Common", order=2),
+    ConfigKey("file", ConfigType.STRING, default=None, doc="The file.", importance=Importance.LOW),
+)
+
+
+@dataclass
+class Entry:
+    """What is known of one connector."""
+
+    config: dict[str, str]
+    target: TargetState = TargetState.STARTED
+    failed: str | None = None
+    tasks: dict[int, TaskReport] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        return "sink" if "Sink" in self.config["connector.class"] else "source"
+
+
+def slot_of(**values: int) -> dict[str, int]:
+    """The values of a slot; those not given are zero, the lag unknown."""
+    return {**dict.fromkeys(FIELDS, 0), "lag": -1, **values}
+
+
+class FakeHerder:
+    """Implements :class:`engine.herder.herder.Herder`.
+
+    Attributes:
+        entries: by name; tests may change them.
+        restarted: texts of what was restarted.
+        ready: answer of :meth:`is_ready`.
+        logs: log file by task.
+        slots: slot values by task.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.restarted: list[str] = []
+        self.ready = True
+        self.logs: dict[TaskId, Path] = {}
+        self.slots: dict[TaskId, Mapping[str, int]] = {}
+        self.generation = 0
+
+    # -- reading -------------------------------------------------------------------------------
+
+    async def connectors(self) -> Sequence[str]:
+        return sorted(self.entries)
+
+    def _entry(self, name: str, message: str = "Connector {} not found") -> Entry:
+        if name not in self.entries:
+            raise NotFoundError(message.format(name))
+        return self.entries[name]
+
+    async def connector_info(self, name: str) -> ConnectorInfo:
+        return self._info(name, self._entry(name))
+
+    def _info(self, name: str, entry: Entry) -> ConnectorInfo:
+        tasks = [TaskId(name, number) for number in sorted(entry.tasks)]
+        return ConnectorInfo(name, dict(entry.config), tasks, entry.type)
+
+    async def task_configs(self, name: str) -> Sequence[tuple[TaskId, Mapping[str, str]]]:
+        entry = self._entry(name)
+        made = {**entry.config, "task.class": f"{entry.config['connector.class']}Task"}
+        return [(TaskId(name, number), made) for number in sorted(entry.tasks)]
+
+    async def connector_status(self, name: str) -> ConnectorStateInfo:
+        entry = self._entry(name, "No status found for connector {}")
+        tasks = {number: self._instance(report) for number, report in entry.tasks.items()}
+        return ConnectorStateInfo(name, self._connector_state(entry), tasks, entry.type)
+
+    def _connector_state(self, entry: Entry) -> InstanceState:
+        if entry.failed:
+            return InstanceState(State.FAILED, WORKER_ID, None, entry.failed)
+        state = {
+            TargetState.STARTED: State.RUNNING,
+            TargetState.PAUSED: State.PAUSED,
+            TargetState.STOPPED: State.STOPPED,
+        }[entry.target]
+        return InstanceState(state, WORKER_ID, "4.3.1")
+
+    def _instance(self, report: TaskReport) -> InstanceState:
+        state = ON_THE_WIRE[Condition(report.condition)]
+        return InstanceState(state, WORKER_ID, "4.3.1", report.trace)
+
+    async def task_status(self, task: TaskId) -> InstanceState:
+        entry = self.entries.get(task.connector)
+        if entry is None or task.task not in entry.tasks:
+            raise NotFoundError(f"No status found for task {task}")
+        return self._instance(entry.tasks[task.task])
+
+    async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
+        self._entry(name)
+        return [({"filename": "/var/log/dpkg.log"}, {"position": 42})]
+
+    # -- changing ------------------------------------------------------------------------------
+
+    async def put_connector_config(
+        self,
+        name: str,
+        config: Mapping[str, str | None],
+        *,
+        initial_state: TargetState | None = None,
+        allow_replace: bool,
+    ) -> tuple[bool, ConnectorInfo]:
+        checked = self._checked(name, config)
+        old = self.entries.get(name)
+        if old is not None and not allow_replace:
+            raise AlreadyExistsError(f"Connector {name} already exists")
+        target = old.target if old else initial_state or TargetState.STARTED
+        self.entries[name] = Entry(checked, target)
+        if target is TargetState.STARTED:
+            self._plan(name)
+        return old is None, self._info(name, self.entries[name])
+
+    def _checked(self, name: str, config: Mapping[str, str | None]) -> dict[str, str]:
+        if config.get("hangs") == "true":
+            raise PlanFailedError("The connector's configuration was not checked within 10 s")
+        if config.get("bug") == "true":
+            raise ZeroDivisionError("division by zero")
+        if not config.get("connector.class"):
+            raise BadRequestError(f"Connector config {{name={name}}} contains no connector type")
+        problems = [
+            "Null value can not be supplied as the configuration value."
+            for value in config.values()
+            if value is None
+        ]
+        if not name:
+            problems.append("Invalid value  for configuration name: String may not be empty")
+        if problems:
+            raise BadRequestError(
+                "Connector configuration is invalid and contains the following "
+                f"{len(problems)} error(s):\n" + "\n".join(problems)
+            )
+        return {key: value for key, value in config.items() if value is not None}
+
+    def _plan(self, name: str) -> None:
+        entry = self.entries[name]
+        for number in range(int(entry.config.get("tasks.max", "1"))):
+            self.generation += 1
+            entry.tasks[number] = TaskReport(
+                name, number, self.generation, Condition.RUNNING, "hash", pid=1000 + self.generation
+            )
+
+    async def patch_connector_config(
+        self, name: str, patch: Mapping[str, str | None]
+    ) -> ConnectorInfo:
+        entry = self._entry(name)
+        patched = {**entry.config, **patch}
+        kept = {key: value for key, value in patched.items() if value is not None}
+        return (await self.put_connector_config(name, kept, allow_replace=True))[1]
+
+    async def delete_connector(self, name: str) -> None:
+        self._entry(name)
+        del self.entries[name]
+
+    async def pause_connector(self, name: str) -> None:
+        entry = self._entry(name, "Unknown connector {}")
+        entry.target = TargetState.PAUSED
+        self.set_tasks(name, condition=Condition.PAUSED)
+
+    async def resume_connector(self, name: str) -> None:
+        entry = self._entry(name, "Unknown connector {}")
+        entry.target = TargetState.STARTED
+        self._plan(name)
+
+    async def stop_connector(self, name: str) -> None:
+        entry = self._entry(name)
+        entry.target = TargetState.STOPPED
+        entry.tasks.clear()
+
+    async def restart_connector(self, name: str) -> None:
+        self._entry(name, "Unknown connector: {}")
+        self.restarted.append(name)
+
+    async def restart_connector_and_tasks(
+        self, name: str, *, only_failed: bool, include_tasks: bool
+    ) -> ConnectorStateInfo:
+        self._entry(name, "Unknown connector: {}")
+        status = await self.connector_status(name)
+        connector, tasks = status.connector, dict(status.tasks)
+        if not only_failed or connector.state is State.FAILED:
+            connector = InstanceState(State.RESTARTING, WORKER_ID, "4.3.1")
+            self.restarted.append(name)
+        for number, task in tasks.items():
+            if include_tasks and (not only_failed or task.state is State.FAILED):
+                tasks[number] = InstanceState(State.RESTARTING, WORKER_ID, "4.3.1")
+                self.restarted.append(f"{name}-{number}")
+        return replace(status, connector=connector, tasks=tasks)
+
+    async def restart_task(self, task: TaskId) -> None:
+        entry = self._entry(task.connector, "Unknown connector: {}")
+        if task.task not in entry.tasks:
+            raise NotFoundError(f"Task {task} not found")
+        self.restarted.append(str(task))
+
+    # -- plugins -------------------------------------------------------------------------------
+
+    async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
+        if not config.get("connector.class"):
+            raise BadRequestError("Connector config {} contains no connector type")
+        values = []
+        for key in KEYS:
+            problems: list[str] = []
+            try:
+                key.parse(config.get(key.name))
+            except ValueError as error:
+                problems.append(str(error))
+            values.append((key, ConfigValue(key.name, config.get(key.name), errors=problems)))
+        known = [key.name for key in KEYS] + ["connector.class", "topic"]
+        warnings = [
+            f"Unknown key {name}, did you mean {difflib.get_close_matches(name, known)[0]}?"
+            for name in config
+            if name not in known
+        ]
+        return ConfigInfos(plugin, ["Common"], values, warnings)
+
+    async def plugins(self, *, connectors_only: bool) -> Sequence[PluginInfo]:
+        connectors = [PluginInfo(SINK, "sink", "4.3.1"), PluginInfo(SOURCE, "source", "4.3.1")]
+        others = [PluginInfo("engine.converters.StringConverter", "converter", None)]
+        return connectors if connectors_only else connectors + others
+
+    async def plugin_config(self, plugin: str) -> Sequence[ConfigKey]:
+        if plugin not in (SOURCE, SINK, "FileStreamSource", "FileStreamSink"):
+            raise NotFoundError(f"Unknown plugin {plugin}.")
+        return KEYS
+
+    # -- the engine's own ----------------------------------------------------------------------
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def task_views(self) -> Sequence[TaskView]:
+        return [
+            self._view(TaskId(name, number), entry.type, report)
+            for name, entry in sorted(self.entries.items())
+            for number, report in sorted(entry.tasks.items())
+        ]
+
+    def _view(self, task: TaskId, kind: str, report: TaskReport) -> TaskView:
+        slot = self.slots.get(task) or slot_of(heartbeat_ns=time.monotonic_ns(), stage=2)
+        pid = report.pid or 0
+        sample = Sample(task.connector, task.task, pid, 1.5, 30 << 20, 5 << 20) if pid else None
+        return TaskView(task, kind, report, slot, sample, self.logs.get(task))
+
+    def worker_view(self) -> WorkerView:
+        return WorkerView("0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2)
+
+    # -- for tests -----------------------------------------------------------------------------
+
+    def add(self, name: str, cls: str = SOURCE, **config: str) -> None:
+        """A connector as if it had been created."""
+        made = {key.replace("_", "."): value for key, value in config.items()}
+        self.entries[name] = Entry({"connector.class": cls, **made, "name": name})
+        self._plan(name)
+
+    def set_tasks(self, name: str, task: int | None = None, **changes: Any) -> None:
+        """Change what is reported of one task or of all."""
+        tasks = self.entries[name].tasks
+        for number, report in tasks.items():
+            if task in (None, number):
+                values = {each: getattr(report, each) for each in report.__struct_fields__}
+                tasks[number] = TaskReport(**{**values, **changes})
