@@ -1,0 +1,291 @@
+"""From Kafka's client configuration, in Java's words, to librdkafka's. Nothing here does I/O.
+
+A task's client takes ``bootstrap.servers`` from the worker, then the worker's keys with the prefix
+of the client (``producer.``), then the connector's with the prefix ``producer.override.``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine.api.config import nearest
+from engine.api.errors import ConfigError
+from engine.kafka.client_keys import (
+    ASSIGNORS,
+    CODE_ONLY,
+    IGNORED,
+    IGNORED_PREFIXES,
+    PRINCIPAL_KEYS,
+    PROPERTIES,
+    RENAMED,
+)  # fmt: skip
+
+DEFAULT_POLL_RECORDS: Final = 10_000
+DEFAULT_BATCH_BYTES: Final = 256 * 1024
+"""Far below the largest batch that a topic takes by default, as librdkafka never splits one."""
+
+_JAAS_OPTION: Final = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
+_UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)"')
+
+_SHARED_DEFAULTS: Final = {
+    "reconnect.backoff.ms": "100",
+    "reconnect.backoff.max.ms": "1000",
+    "socket.keepalive.enable": "true",
+    "log.connection.close": "false",
+}
+_PRODUCER_DEFAULTS: Final = {
+    **_SHARED_DEFAULTS,
+    "enable.idempotence": "true",
+    "acks": "all",
+    "message.timeout.ms": "0",  # records wait for the broker for ever
+    "linger.ms": "5",
+    "batch.size": str(DEFAULT_BATCH_BYTES),
+    "message.max.bytes": "1048576",
+    "queue.buffering.max.kbytes": "16384",
+    "queue.buffering.max.messages": "200000",
+    "partitioner": "murmur2_random",
+    "delivery.report.only.error": "true",
+}
+_CONSUMER_DEFAULTS: Final = {
+    **_SHARED_DEFAULTS,
+    "auto.offset.reset": "earliest",
+    "isolation.level": "read_uncommitted",
+    "fetch.queue.backoff.ms": "10",  # the default throttles a small queue to a fifth
+    "queued.max.messages.kbytes": "16384",
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+
+
+@dataclass(slots=True)
+class ClientConfig:
+    """A client's configuration, ready for librdkafka, and what became of the rest.
+
+    Attributes:
+        properties: librdkafka's.
+        origins: librdkafka's name → the key that it was written under.
+        ignored: keys that have no meaning here, with the reason.
+        poll_records: most records of one fetch of a consumer.
+    """
+
+    properties: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
+    poll_records: int = DEFAULT_POLL_RECORDS
+
+
+def producer_config(
+    worker: Mapping[str, str], connector: Mapping[str, str], client_id: str
+) -> ClientConfig:
+    """The configuration of a source task's producer.
+
+    Raises:
+        ConfigError: a key or a value cannot work, or the worker's policy forbids it.
+    """
+    config = _layered("producer", _PRODUCER_DEFAULTS, worker, connector, client_id)
+    config.properties.pop("transactional.id", None)  # exactly-once is the worker's to set up
+    if config.properties["enable.idempotence"] == "true" and _acks(config) not in ("all", "-1"):
+        if "enable.idempotence" in config.origins:
+            raise ConfigError(
+                {
+                    config.origins["acks"]: "Must set acks to all in order to use the idempotent "
+                    "producer. Otherwise we cannot guarantee idempotence."
+                }
+            )
+        config.properties["enable.idempotence"] = "false"
+    return config
+
+
+def consumer_config(
+    worker: Mapping[str, str], connector: Mapping[str, str], client_id: str, instance: str
+) -> ClientConfig:
+    """The configuration of a sink task's consumer.
+
+    Args:
+        worker: the worker's configuration.
+        connector: the connector's; its name gives the group.
+        client_id: what the broker is to call this client.
+        instance: name of the static group member, the same for every process of a task, so that a
+            killed task's successor takes its partitions over at once.
+
+    Raises:
+        ConfigError: a key or a value cannot work, or the worker's policy forbids it.
+    """
+    group = {
+        "group.id": f"connect-{connector['name']}",
+        "group.instance.id": instance,
+        **_CONSUMER_DEFAULTS,
+    }
+    config = _layered("consumer", group, worker, connector, client_id)
+    config.properties |= {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
+    config.poll_records = int(config.properties.pop("max.poll.records", DEFAULT_POLL_RECORDS))
+    if config.properties.get("group.protocol", "classic").lower() == "consumer":
+        for name in ("partition.assignment.strategy", "session.timeout.ms"):
+            config.properties.pop(name, None)  # the broker decides them in this protocol
+    return config
+
+
+def admin_config(client: ClientConfig, client_id: str) -> dict[str, str]:
+    """How to reach the cluster that a client talks to, for an administrative request."""
+    shared = ("bootstrap.servers", "security.protocol", "client.dns.lookup", "socket.timeout.ms")
+    return {
+        **{
+            k: v
+            for k, v in client.properties.items()
+            if k in shared or k.startswith(("ssl.", "sasl.", "broker.address."))
+        },
+        "client.id": client_id,
+    }
+
+
+def check_overrides(
+    worker: Mapping[str, str], connector: Mapping[str, str], prefix: str
+) -> dict[str, str]:
+    """Keys under ``prefix`` that the worker's override policy forbids, with the reason.
+
+    ``prefix`` is ``producer.override.``, ``consumer.override.`` or ``admin.override.``.
+    """
+    policy = worker.get("connector.client.config.override.policy", "All").strip()
+    policy = policy.rpartition(".")[2].removesuffix("ConnectorClientConfigOverridePolicy")
+    if policy not in ("All", "None", "Principal"):
+        return {
+            "connector.client.config.override.policy": f"Invalid value {policy} for configuration "
+            "connector.client.config.override.policy: expected All, None or Principal"
+        }
+    return {
+        key: f"The '{policy}' policy does not allow '{key.removeprefix(prefix)}' to be overridden "
+        "in the connector configuration."
+        for key in connector
+        if key.startswith(prefix) and not _allows(policy, key.removeprefix(prefix))
+    }
+
+
+def unknown_property(message: str, config: ClientConfig) -> ConfigError:
+    """What librdkafka's refusal of a configuration means in the words of the one who wrote it."""
+    found = _UNKNOWN_PROPERTY.search(message)
+    if not found:
+        named = next((o for n, o in config.origins.items() if f'"{n}"' in message), "")
+        return ConfigError({named: f"{named}: {message}" if named else message})
+    name = found[1]
+    origin = config.origins.get(name, name)
+    guess = nearest(name, (*PROPERTIES, *RENAMED, *CODE_ONLY))
+    hint = f", did you mean {origin.removesuffix(name)}{guess}?" if guess else ""
+    return ConfigError({origin: f"Unknown configuration {origin}{hint}"})
+
+
+def _allows(policy: str, key: str) -> bool:
+    return policy == "All" or (policy == "Principal" and key in PRINCIPAL_KEYS)
+
+
+def _acks(config: ClientConfig) -> str:
+    return config.properties.get("acks", "all").lower()
+
+
+def _layered(
+    kind: str,
+    defaults: Mapping[str, str],
+    worker: Mapping[str, str],
+    connector: Mapping[str, str],
+    client_id: str,
+) -> ClientConfig:
+    """Defaults, the worker's keys, the connector's keys; the later ones win."""
+    override = f"{kind}.override."
+    forbidden = check_overrides(worker, connector, override)
+    if forbidden:
+        raise ConfigError(forbidden)
+    config = ClientConfig(properties={"client.id": client_id, **defaults})
+    config.properties["bootstrap.servers"] = worker.get("bootstrap.servers", "localhost:9092")
+    problems: dict[str, str] = {}
+    for prefix, layer in ((f"{kind}.", worker), (override, connector)):
+        for key, value in layer.items():
+            if key.startswith(prefix):
+                _take(config, key, key.removeprefix(prefix), value.strip(), problems)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _take(config: ClientConfig, key: str, name: str, value: str, problems: dict[str, str]) -> None:
+    """Put one key into the configuration, under the name and with the value librdkafka knows."""
+    if name in IGNORED or name.startswith(IGNORED_PREFIXES):
+        config.ignored[key] = IGNORED.get(name, "it has no meaning outside Java")
+        return
+    try:
+        translated = _translated(name, value)
+    except ValueError as error:
+        problems[key] = f"Invalid value {value} for configuration {key}: {error}"
+        return
+    for theirs, text in translated.items():
+        config.properties[theirs] = text
+        config.origins[theirs] = key
+
+
+def _translated(name: str, value: str) -> Mapping[str, str]:
+    if name in _TRANSLATORS:
+        return _TRANSLATORS[name](name, value)
+    return {RENAMED.get(name, name): value}
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError("Not a number of type INT") from None
+    if number < 1:
+        raise ValueError("Value must be at least 1")
+    return number
+
+
+def _assignor(name: str) -> str:
+    simple = name.strip().rpartition(".")[2]
+    return ASSIGNORS.get(simple, simple)
+
+
+def _assignors(name: str, value: str) -> Mapping[str, str]:
+    return {name: ",".join(_assignor(each) for each in value.split(","))}
+
+
+def _jaas(_name: str, text: str) -> Mapping[str, str]:
+    """User name and password out of a JAAS line, which only Java reads as it is."""
+    options = {
+        m[1]: re.sub(r"\\(.)", r"\1", m[2] if m[2] is not None else m[3])
+        for m in _JAAS_OPTION.finditer(text)
+    }
+    if "username" not in options or "password" not in options:
+        raise ValueError('expected a login module with username="…" and password="…"')
+    return {"sasl.username": options["username"], "sasl.password": options["password"]}
+
+
+def _store_type(_name: str, value: str) -> Mapping[str, str]:
+    if value.upper() not in ("PEM", "PKCS12"):
+        raise ValueError("expected PEM or PKCS12; convert a JKS store with keytool -importkeystore")
+    return {}
+
+
+def _store_location(name: str, value: str) -> Mapping[str, str]:
+    """A store by its ending: PEM files are what librdkafka reads, PKCS12 for the key only."""
+    lowered = value.lower()
+    if lowered.endswith(".jks"):
+        raise ValueError("JKS stores are Java's own; expected PEM")
+    if name == "ssl.truststore.location":
+        if lowered.endswith((".p12", ".pfx")):
+            raise ValueError("expected a PEM file with the trusted certificates")
+        return {"ssl.ca.location": value}
+    if lowered.endswith((".p12", ".pfx")):
+        return {"ssl.keystore.location": value}
+    return {"ssl.certificate.location": value, "ssl.key.location": value}
+
+
+_TRANSLATORS: Final[Mapping[str, Callable[[str, str], Mapping[str, str]]]] = {
+    "sasl.jaas.config": _jaas,
+    "buffer.memory": lambda _, v: {"queue.buffering.max.kbytes": str(max(1, int(v) // 1024))},
+    "max.poll.records": lambda name, v: {name: str(_positive(v))},
+    "partition.assignment.strategy": _assignors,
+    "auto.offset.reset": lambda name, v: {name: "error" if v == "none" else v},
+    "ssl.endpoint.identification.algorithm": lambda name, v: {name: v or "none"},
+    "enable.idempotence": lambda name, v: {name: v.lower()},
+    "ssl.truststore.type": _store_type,
+    "ssl.keystore.type": _store_type,
+    "ssl.truststore.location": _store_location,
+    "ssl.keystore.location": _store_location,
+}

@@ -1,0 +1,321 @@
+"""The consumer of a sink task: fetches as columns, and what a group does to its members.
+
+Used by one thread. Rebalances are told to a :class:`RebalanceListener` from inside
+:meth:`TaskConsumer.fetch`; what a listener raises comes out of ``fetch``.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from confluent_kafka import (
+    OFFSET_STORED,
+    TIMESTAMP_CREATE_TIME,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+)
+from confluent_kafka import TopicPartition as ClientPartition
+
+from engine.api.record import Position, Timestamp, TopicPartition
+from engine.kafka.broker_link import BrokerLink
+from engine.kafka.client_config import ClientConfig, unknown_property
+from engine.kafka.errors import is_refused, to_connect_error
+
+_TIMESTAMP_TYPES: Final = {
+    TIMESTAMP_CREATE_TIME: "CreateTime",
+    TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime",
+}
+_PASSING: Final = frozenset((
+    "_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN",
+    "_TIMED_OUT", "_RESOLVE", "_MAX_POLL_EXCEEDED",
+    "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION",
+))  # fmt: skip
+"""Errors that the client gets over by itself."""
+
+_LEAVE_PATIENCE: Final = 1.0
+
+
+class RebalanceListener(Protocol):
+    """Hears which partitions come and go."""
+
+    def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        """These came; nothing has been read from them yet."""
+
+    def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """These go; the last moment to commit their offsets."""
+
+    def on_lost(self, partitions: frozenset[TopicPartition]) -> None:
+        """These are gone already; committing is pointless."""
+
+
+class Fetch:
+    """Messages in the order in which they came, read as columns."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self, messages: "Sequence[Message]") -> None:
+        self.messages = messages
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def values(self) -> list[bytes | None]:
+        """The raw values."""
+        return list(map(Message.value, self.messages))
+
+    def keys(self) -> list[bytes | None]:
+        """The raw keys."""
+        return list(map(Message.key, self.messages))
+
+    def topics(self) -> list[str]:
+        """The topic of each."""
+        return list(map(Message.topic, self.messages))  # type: ignore[arg-type]
+
+    def headers(self) -> list[Sequence[tuple[str, bytes | None]]]:
+        """The raw headers of each."""
+        return [m.headers() or () for m in self.messages]  # type: ignore[misc]
+
+    def positions(self) -> list[Position]:
+        """Topic, partition and offset of each."""
+        return [
+            Position(m.topic(), m.partition(), m.offset())  # type: ignore[arg-type]
+            for m in self.messages
+        ]
+
+    def timestamps(self) -> list[Timestamp]:
+        """Type and milliseconds of each record's time."""
+        return [_timestamp(*m.timestamp()) for m in self.messages]
+
+    def without(self, partitions: frozenset[TopicPartition]) -> "Fetch":
+        """The same without the records of some partitions."""
+        return Fetch([m for m in self.messages if (m.topic(), m.partition()) not in partitions])
+
+
+class TaskConsumer:
+    """A member of a sink connector's group.
+
+    Args:
+        config: from :func:`engine.kafka.client_config.consumer_config`.
+        listener: hears about rebalances.
+
+    Attributes:
+        link: whether the brokers can be reached.
+        committed: what became of :meth:`commit`, one entry each: None or the error's text.
+
+    Raises:
+        ConfigError: the client library refuses a property.
+    """
+
+    def __init__(self, config: ClientConfig, listener: RebalanceListener) -> None:
+        self.link = BrokerLink(config.properties["bootstrap.servers"])
+        self.committed: list[str | None] = []
+        self._listener = listener
+        self._most = config.poll_records
+        self._raised: Exception | None = None
+        self._gone: set[TopicPartition] = set()
+        properties: dict[str, Any] = {
+            **config.properties,
+            "error_cb": self.link.on_error,
+            "on_commit": self._on_commit,
+        }
+        self._is_incremental = (
+            "cooperative" in config.properties.get("partition.assignment.strategy", "")
+            or config.properties.get("group.protocol", "").lower() == "consumer"
+        )
+        try:
+            self._consumer = Consumer(properties)
+        except KafkaException as error:
+            raise unknown_property(error.args[0].str(), config) from error
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Join the group for these topics; one that begins with ``^`` is a regular expression."""
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=lambda _, found: self._tell(self._listener.on_assigned, found),
+            on_revoke=lambda _, found: self._leave(self._listener.on_revoked, found),
+            on_lost=lambda _, found: self._leave(self._listener.on_lost, found),
+        )
+
+    def fetch(self, seconds: float) -> Fetch:
+        """What is there; waits for the first record only.
+
+        Raises:
+            AuthenticationError: this client may not read.
+            RetriableError: the client is broken; a new process may do better.
+        """
+        self._gone.clear()
+        first = self._consumer.poll(seconds)
+        messages: list[Message] = []
+        if first is not None:
+            messages = [first, *self._consumer.consume(self._most - 1, 0)]
+            if any(map(Message.error, messages)):
+                messages = [m for m in messages if not self._is_error(m)]
+            if messages:
+                self.link.is_up()
+        self._raise_stored()
+        if self.link.is_down:
+            self.link.probe(self._ask, time.monotonic())
+        fetched = Fetch(messages)
+        return fetched.without(frozenset(self._gone)) if self._gone else fetched
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that this member reads now."""
+        return _partitions(self._consumer.assignment())
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """The next offset of each partition from which something was read."""
+        assigned = self._consumer.assignment()
+        if not assigned:
+            return {}
+        return {
+            TopicPartition(p.topic, p.partition): p.offset
+            for p in self._consumer.position(assigned)
+            if p.offset >= 0
+        }
+
+    def lag(self, positions: Mapping[TopicPartition, int]) -> int | None:
+        """Records between the positions and the ends of the partitions, None when unknown."""
+        total, known = 0, False
+        for each in self._consumer.assignment():
+            low, high = self._consumer.get_watermark_offsets(each, cached=True)
+            if high >= 0:
+                start = positions.get(TopicPartition(each.topic, each.partition), max(low, 0))
+                total += max(0, high - start)
+                known = True
+        return total if known else None
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Ask the broker to keep offsets; :attr:`committed` tells the answer after a fetch."""
+        try:
+            self._consumer.commit(offsets=_with_offsets(offsets), asynchronous=True)
+        except KafkaException as error:
+            self.committed.append(error.args[0].str())
+
+    def commit_and_wait(self, offsets: Mapping[TopicPartition, int]) -> str | None:
+        """Commit offsets inside a rebalance; what went wrong, or None."""
+        try:
+            results = self._consumer.commit(offsets=_with_offsets(offsets), asynchronous=False)
+        except KafkaException as error:
+            text: str = error.args[0].str()
+            return text
+        return next((p.error.str() for p in results or () if p.error), None)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch nothing from these until :meth:`resume`; group membership is kept."""
+        self._consumer.pause(_client_partitions(partitions))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from these again, from where they stopped."""
+        self._consumer.resume(_client_partitions(partitions))
+
+    def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read on from these offsets."""
+        for each in _with_offsets(offsets):
+            self._consumer.seek(each)
+
+    def rewind(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read on from what was committed, or from where the group would start."""
+        stored = [ClientPartition(p.topic, p.partition, OFFSET_STORED) for p in partitions]
+        if not stored:
+            return
+        if self._is_incremental:
+            self._consumer.incremental_unassign(stored)
+            self._consumer.incremental_assign(stored)
+        else:
+            self._consumer.assign(stored)
+
+    def leave(self) -> None:
+        """Leave the group for good, so that others get the partitions at once.
+
+        Closing alone would not do it: a static member that closes is expected to come back.
+        """
+        self._listener = _NobodyListens()
+        if self.link.is_down:
+            return
+        self._consumer.unsubscribe()
+        deadline = time.monotonic() + _LEAVE_PATIENCE
+        while self._consumer.assignment() and time.monotonic() < deadline:
+            self._consumer.poll(0.02)
+        self._consumer.close()
+
+    def _tell(
+        self,
+        hear: "Callable[[frozenset[TopicPartition]], None]",
+        found: "Sequence[ClientPartition]",
+    ) -> None:
+        try:
+            hear(_partitions(found))
+        except Exception as error:  # noqa: BLE001 (it must not pass through the client's frames)
+            self._raised = self._raised or error
+
+    def _leave(
+        self,
+        hear: "Callable[[frozenset[TopicPartition]], None]",
+        found: "Sequence[ClientPartition]",
+    ) -> None:
+        self._gone |= _partitions(found)
+        self._tell(hear, found)
+
+    def _is_error(self, message: "Message") -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        if is_refused(error) or error.fatal() or error.name() not in _PASSING:
+            self._raised = self._raised or to_connect_error(error, "consuming failed")
+        return True
+
+    def _raise_stored(self) -> None:
+        self.link.check()
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
+
+    def _on_commit(self, error: "KafkaError | None", partitions: "list[ClientPartition]") -> None:
+        failed = error or next((p.error for p in partitions if p.error), None)
+        self.committed.append(failed.str() if failed else None)
+
+    def _ask(self, patience: float) -> object:
+        assigned = self._consumer.assignment()
+        if assigned:
+            return self._consumer.list_topics(assigned[0].topic, timeout=patience)
+        return self._consumer.list_topics(timeout=patience)
+
+
+class _NobodyListens:
+    """Hears the end of a member whose partitions are settled already."""
+
+    def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        """Nothing to do."""
+
+    def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Nothing to do."""
+
+    def on_lost(self, partitions: frozenset[TopicPartition]) -> None:
+        """Nothing to do."""
+
+
+def subscription(topics: str, pattern: str) -> list[str]:
+    """What to subscribe to: names, or a regular expression that a name matches as a whole."""
+    if pattern:
+        return [f"^({pattern})$" if "|" in pattern else f"^{pattern}$"]
+    return [name for name in (each.strip() for each in topics.split(",")) if name]
+
+
+def _timestamp(kind: int, milliseconds: int) -> Timestamp:
+    name = _TIMESTAMP_TYPES.get(kind)
+    return Timestamp(name, milliseconds) if name else Timestamp("NoTimestampType", None)
+
+
+def _partitions(found: "Iterable[ClientPartition]") -> frozenset[TopicPartition]:
+    return frozenset(TopicPartition(p.topic, p.partition) for p in found)
+
+
+def _client_partitions(partitions: Iterable[TopicPartition]) -> "list[ClientPartition]":
+    return [ClientPartition(p.topic, p.partition) for p in partitions]
+
+
+def _with_offsets(offsets: Mapping[TopicPartition, int]) -> "list[ClientPartition]":
+    return [ClientPartition(p.topic, p.partition, offset) for p, offset in offsets.items()]

@@ -1,0 +1,81 @@
+"""What librdkafka's errors mean to a task."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from engine.api.errors import AuthenticationError, ConnectError, RetriableError
+
+_REFUSED: Final = frozenset(
+    (
+        "_AUTHENTICATION",
+        "SASL_AUTHENTICATION_FAILED",
+        "UNSUPPORTED_SASL_MECHANISM",
+        "CLUSTER_AUTHORIZATION_FAILED",
+        "TOPIC_AUTHORIZATION_FAILED",
+        "GROUP_AUTHORIZATION_FAILED",
+        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+    )
+)
+_TOO_LARGE: Final = frozenset((
+    "MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE",
+    "INVALID_MSG_SIZE",
+))  # fmt: skip
+_BAD_RECORD: Final = _TOO_LARGE | frozenset((
+    "INVALID_RECORD", "INVALID_TIMESTAMP",
+    "_INVALID_ARG", "_UNKNOWN_PARTITION",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailure:
+    """A record that did not get into Kafka.
+
+    Attributes:
+        size: bytes of key and value.
+        code: librdkafka's name of the error.
+        reason: the error in words.
+        is_record: another record might have been taken.
+        is_size: it was refused for its size, or its batch for the batch's.
+        is_refused: credentials or permissions are the reason.
+    """
+
+    topic: str
+    size: int
+    code: str
+    reason: str
+    is_record: bool
+    is_size: bool
+    is_refused: bool
+
+    def to_error(self) -> ConnectError:
+        """The error for a task that cannot go on because of this."""
+        text = f"a record of {self.size} bytes for topic {self.topic} was not taken: {self.reason}"
+        return AuthenticationError(text) if self.is_refused else RetriableError(text)
+
+
+def failure_of(error: KafkaError, topic: str, size: int) -> DeliveryFailure:
+    """What a delivery error says."""
+    code = error.name()
+    return DeliveryFailure(
+        topic=topic,
+        size=size,
+        code=code,
+        reason=error.str(),
+        is_record=code in _BAD_RECORD,
+        is_size=code in _TOO_LARGE,
+        is_refused=code in _REFUSED,
+    )
+
+
+def is_refused(error: KafkaError) -> bool:
+    """Whether credentials or permissions are the reason."""
+    return error.name() in _REFUSED
+
+
+def to_connect_error(error: "KafkaError | KafkaException", what: str) -> ConnectError:
+    """A client's error as one of ours; ``what`` says what was tried."""
+    inner = error.args[0] if isinstance(error, KafkaException) else error
+    text = f"{what}: {inner.str()}"
+    return AuthenticationError(text) if is_refused(inner) else RetriableError(text)

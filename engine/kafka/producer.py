@@ -1,0 +1,146 @@
+"""The producer of a source task: batches in, failures out, nothing called for each record.
+
+Used by one thread. Successful deliveries are never told one by one: :attr:`TaskProducer.queued`
+falls to zero when everything is in Kafka, and :attr:`TaskProducer.failures` says what is not.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from engine.kafka.broker_link import BrokerLink
+from engine.kafka.client_config import ClientConfig, unknown_property
+from engine.kafka.errors import DeliveryFailure, failure_of
+
+_CHUNK: Final = 20_000
+"""So few records are marked one by one when the queue is full."""
+
+_ROOM_WAIT: Final = 0.1
+
+
+class TaskProducer:
+    """A Kafka producer that takes batches.
+
+    Args:
+        config: from :func:`engine.kafka.client_config.producer_config`.
+        keep_on: called while records wait for room, about ten times a second; False gives up.
+
+    Attributes:
+        failures: what was not delivered, oldest first; whoever deals with them clears the list.
+        link: whether the brokers can be reached.
+
+    Raises:
+        ConfigError: the client library refuses a property.
+    """
+
+    def __init__(self, config: ClientConfig, keep_on: Callable[[], bool]) -> None:
+        self.failures: list[DeliveryFailure] = []
+        self.link = BrokerLink(config.properties["bootstrap.servers"])
+        self._keep_on = keep_on
+        self._topic: str | None = None
+        self._most = int(config.properties.get("queue.buffering.max.messages", "100000"))
+        properties: dict[str, Any] = {
+            **config.properties,
+            "error_cb": self.link.on_error,
+            "on_delivery": self._on_delivery,
+        }
+        try:
+            self._producer = Producer(properties)
+        except KafkaException as error:
+            raise unknown_property(error.args[0].str(), config) from error
+
+    @property
+    def queued(self) -> int:
+        """Records whose fate is open."""
+        return len(self._producer)
+
+    def send(self, topic: str, messages: "list[dict[str, Any]]") -> bool:
+        """Queue records in order, waiting for room; False when the wait was given up.
+
+        Args:
+            topic: where they go.
+            messages: per record ``value`` and, where there is one, ``key``, ``partition`` and
+                ``callback``. Headers and timestamps need :meth:`send_each`.
+        """
+        self._topic = topic
+        produce = self._producer.produce_batch
+        for start in range(0, len(messages), _CHUNK):
+            chunk = messages[start : start + _CHUNK] if len(messages) > _CHUNK else messages
+            while produce(topic, chunk) != len(chunk):
+                chunk = self._take_back(topic, chunk)
+                if not chunk:
+                    break
+                if not self._wait_for_room():
+                    return False
+        self._producer.poll(0)
+        return True
+
+    def send_each(self, topic: str, messages: "Sequence[dict[str, Any]]") -> bool:
+        """Like :meth:`send`, one record at a time: takes ``headers`` and ``timestamp`` as well."""
+        self._topic = topic
+        for message in messages:
+            while True:
+                try:
+                    self._producer.produce(topic, **message)
+                    break
+                except BufferError:
+                    if not self._wait_for_room():
+                        return False
+                except KafkaException as error:
+                    self.failures.append(failure_of(error.args[0], topic, _size(message)))
+                    break
+        self._producer.poll(0)
+        return True
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Hear what became of records."""
+        self._producer.poll(seconds)
+        if self.link.is_down:
+            self.link.probe(self._ask, time.monotonic())
+
+    def flush(self, seconds: float) -> int:
+        """Wait until everything is delivered or the time is over; how many records are left."""
+        return self._producer.flush(seconds)
+
+    def close(self) -> None:
+        """Forget what is still queued and let go."""
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _take_back(self, topic: str, chunk: "list[dict[str, Any]]") -> "list[dict[str, Any]]":
+        """Those of the chunk that found no room; the others that failed become failures."""
+        left = []
+        for message in chunk:
+            error: KafkaError | None = message.pop("_error", None)
+            if error is None:
+                continue
+            if error.name() == "_QUEUE_FULL":
+                left.append(message)
+            else:
+                self.failures.append(failure_of(error, topic, _size(message)))
+        return left
+
+    def _wait_for_room(self) -> bool:
+        """Wait until a good part of the queue is free: retrying for little room costs much."""
+        enough = min(self._most, len(self._producer)) * 3 // 4
+        while len(self._producer) > enough:
+            self.poll(_ROOM_WAIT)
+            if not self._keep_on():
+                return False
+        return True
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            size = len(message.value() or b"") + len(message.key() or b"")
+            self.failures.append(failure_of(error, message.topic() or "", size))
+
+    def _ask(self, patience: float) -> object:
+        if self._topic is None:
+            return self._producer.list_topics(timeout=patience)
+        return self._producer.list_topics(self._topic, timeout=patience)
+
+
+def _size(message: "dict[str, Any]") -> int:
+    return len(message.get("value") or b"") + len(message.get("key") or b"")
