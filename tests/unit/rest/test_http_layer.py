@@ -108,7 +108,12 @@ def test_an_unknown_path_is_not_found(server: RestServer, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("DELETE", "/connectors"), ("GET", "/connectors/x/pause"), ("POST", "/"), ("BREW", "/health")],
+    [
+        ("DELETE", "/connectors"),
+        ("GET", "/connectors/x/pause"),
+        ("POST", "/"),
+        ("PROPFIND", "/health"),
+    ],
 )
 def test_a_wrong_method_is_refused(server: RestServer, method: str, path: str) -> None:
     answer = server.ask(method, path)

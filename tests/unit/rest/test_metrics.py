@@ -107,7 +107,8 @@ def test_openmetrics_is_written_for_those_who_ask(server: RestServer, herder: Fa
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     page = server.ask("GET", "/metrics", headers=accept)
     assert page.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-    families = {family.name: family for family in parse_openmetrics(page.body.decode())}
+    parsed = parse_openmetrics(page.body.decode())  # type: ignore[no-untyped-call]
+    families = {family.name: family for family in parsed}
     assert families["engine_task_in_records"].type == "counter"
     assert families["engine_task_batch_seconds"].type == "summary"
 
