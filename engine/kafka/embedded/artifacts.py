@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,9 +28,11 @@ OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, bytes done and bytes in all; from any thread, one at a time."""
 
 _EXTRA: Final = 'the embedded Kafka is not installed; run: pip install "engine[embedded]"'
+MAVEN_CENTRAL: Final = "https://repo.maven.apache.org/maven2"
 _TIMEOUT: Final = 30  # seconds without an answer from the repository
 _ATTEMPTS: Final = 3
 _CONNECTIONS: Final = 4
+_QUOTES: Final = "'\")"
 _MARGIN: Final = 32 << 20  # what has to be free on the disk beside the jars
 
 
@@ -54,7 +57,10 @@ def find_java() -> Path:
 
 
 def bring_jars(
-    jars: Sequence[Jar], cache_dir: Path, on_progress: OnProgress = ignore_progress
+    jars: Sequence[Jar],
+    cache_dir: Path,
+    on_progress: OnProgress = ignore_progress,
+    repository: str = MAVEN_CENTRAL,
 ) -> list[Path]:
     """Paths of all the jars, in order; those that the cache lacks are fetched.
 
@@ -71,7 +77,8 @@ def bring_jars(
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / ".lock", on_progress):
             if not _is_sealed(seal, paths):
-                _fetch([jar for jar in jars if not _is_intact(folder, jar)], folder, on_progress)
+                missing = [jar for jar in jars if not _is_intact(folder, jar)]
+                _fetch(missing, folder, on_progress, repository)
                 _write_atomically(seal, _stamps(paths))
     except OSError as error:
         raise EmbeddedKafkaError(_disk_problem(error, folder)) from error
@@ -117,7 +124,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch(missing: Sequence[Jar], folder: Path, on_progress: OnProgress) -> None:
+def _fetch(missing: Sequence[Jar], folder: Path, on_progress: OnProgress, repository: str) -> None:
     if not missing:
         return
     if importlib.util.find_spec("jgo") is None:
@@ -130,7 +137,8 @@ def _fetch(missing: Sequence[Jar], folder: Path, on_progress: OnProgress) -> Non
         tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as incoming,
         ThreadPoolExecutor(_CONNECTIONS) as pool,
     ):
-        jobs = [pool.submit(_fetch_one, jar, Path(incoming), folder, progress) for jar in missing]
+        download = _Download(repository, Path(incoming), progress)
+        jobs = [pool.submit(download.bring, jar, folder) for jar in missing]
         try:
             for job in jobs:
                 job.result()
@@ -159,49 +167,63 @@ class _Progress:
         yield lambda count: self.add(count, name)
 
 
-def _fetch_one(jar: Jar, incoming: Path, folder: Path, progress: _Progress) -> None:
-    path = _download(jar, incoming, progress)
-    found = _sha256(path)
-    if found != jar.sha256:
-        raise EmbeddedKafkaError(
-            f"{jar.file_name} has the wrong checksum: SHA-256 {found}, expected {jar.sha256}"
-        )
-    path.replace(folder / jar.file_name)
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """From where, to where, and who is told."""
 
+    repository: str
+    incoming: Path
+    progress: _Progress
 
-def _download(jar: Jar, incoming: Path, progress: _Progress) -> Path:
-    import requests  # noqa: PLC0415  # comes with the extra
-    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
-
-    for attempt in range(1, _ATTEMPTS + 1):
-        repository = incoming / f"{jar.file_name}.{attempt}"
-        resolver = PythonResolver(progress_callback=progress.of_file)
-        context = MavenContext(resolver, repo_cache=repository, timeout=_TIMEOUT)
-        component = context.project(jar.group, jar.artifact).at_version(jar.version)
-        try:
-            path = Path(component.artifact().resolve())
-        except requests.RequestException as error:
-            problem: Exception = error
-        except RuntimeError as error:  # the repository's answer was not "here it is"
+    def bring(self, jar: Jar, folder: Path) -> None:
+        """Fetch one file, verify it, move it into the folder."""
+        path = self._fetch(jar, folder)
+        found = _sha256(path)
+        if found != jar.sha256:
             raise EmbeddedKafkaError(
-                f"{jar.file_name} cannot be fetched: the repository does not have it or refuses"
-            ) from error
-        else:
-            if path.stat().st_size == jar.size or attempt == _ATTEMPTS:
-                return path
-            problem = EOFError(f"{path.stat().st_size} of {jar.size} bytes arrived")
-        downloaded = sum(p.stat().st_size for p in repository.rglob("*.jar"))
-        progress.add(-downloaded, jar.file_name)
-    raise EmbeddedKafkaError(_network_problem(jar, incoming.parent, problem)) from problem
+                f"{jar.file_name} has the wrong checksum: SHA-256 {found}, expected {jar.sha256}"
+            )
+        path.replace(folder / jar.file_name)
+
+    def _fetch(self, jar: Jar, folder: Path) -> Path:
+        import requests  # noqa: PLC0415  # comes with the extra
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            scratch = self.incoming / f"{jar.file_name}.{attempt}"
+            try:
+                path = self._try(jar, scratch)
+            except requests.RequestException as error:
+                problem: Exception = error
+            except RuntimeError as error:  # the repository's answer was not "here it is"
+                raise EmbeddedKafkaError(
+                    f"{jar.file_name} cannot be fetched: {self.repository} does not have it or"
+                    " refuses"
+                ) from error
+            else:
+                if path.stat().st_size == jar.size or attempt == _ATTEMPTS:
+                    return path
+                problem = EOFError(f"{path.stat().st_size} of {jar.size} bytes arrived")
+            arrived = sum(part.stat().st_size for part in scratch.rglob("*.jar"))
+            self.progress.add(-arrived, jar.file_name)
+        raise EmbeddedKafkaError(
+            f"{jar.file_name} is not in the cache ({folder}) and {self.repository} cannot be"
+            f" reached: {_innermost(problem)}"
+        ) from problem
+
+    def _try(self, jar: Jar, scratch: Path) -> Path:
+        from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
+
+        context = MavenContext(
+            PythonResolver(progress_callback=self.progress.of_file),
+            repo_cache=scratch, remote_repos={"repository": self.repository}, timeout=_TIMEOUT,
+        )  # fmt: skip
+        component = context.project(jar.group, jar.artifact).at_version(jar.version)
+        return Path(component.artifact().resolve())
 
 
-def _network_problem(jar: Jar, folder: Path, problem: Exception) -> str:
-    reason = str(problem.args[0] if problem.args else problem)
-    innermost = reason.rsplit(": ", 1)[-1].strip("'\")")
-    return (
-        f"{jar.file_name} is not in the cache ({folder}) and cannot be fetched"
-        f" from Maven's repository: {type(problem).__name__}: {innermost}"
-    )
+def _innermost(problem: Exception) -> str:
+    reason = str(problem.args[0] if problem.args else problem).rsplit(": ", 1)[-1]
+    return f"{type(problem).__name__}: {reason.strip(_QUOTES)}"
 
 
 def _disk_problem(error: OSError, folder: Path) -> str:
