@@ -80,12 +80,6 @@ class ConnectorEntry:
                 start_paused=self.stored.target_state is TargetState.PAUSED,
             )
 
-    def cancel_retry(self) -> None:
-        """What was to be tried again is out of date."""
-        if self.retry is not None:
-            self.retry.cancel()
-            self.retry = None
-
 
 STATE_OF: Final = {
     TargetState.STARTED: State.RUNNING,

@@ -48,7 +48,7 @@ class PlanClient:
         self._worker = dict(worker)
         self._data_dir = data_dir
         self._deadline = deadline
-        self._tokens = itertools.count(1)
+        self._tokens = itertools.count(os.getpid() << 32)  # no other herder's child is meant
         self._running: dict[int, _PlanCall] = {}
         self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
 

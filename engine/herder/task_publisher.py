@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from engine.herder.connector_entry import ConnectorEntry, config_hash, restart_policy, seconds
+from engine.herder.task_table import TaskTable
 from engine.model.task_id import TaskId
 from engine.wire.message import Desire, Drop, RestartTask
 from engine.wire.sealed import seal
@@ -15,15 +16,18 @@ class TaskPublisher:
 
     Args:
         send: sends to the supervisor; the descriptors are given away.
+        table: is told what to expect.
     """
 
     def __init__(
         self,
         send: Callable[[msgspec.Struct, Sequence[int]], None],
+        table: TaskTable,
         worker: Mapping[str, str],
         data_dir: str,
     ) -> None:
         self._send = send
+        self._table = table
         self._worker = worker
         self._data_dir = data_dir
         self._told: dict[TaskId, Desire] = {}
@@ -50,6 +54,7 @@ class TaskPublisher:
             )
             if self._told.get(task) != desire:
                 self._told[task] = desire
+                self._table.expect(task)
                 self._send(desire, [seal(assignment, f"assignment-{task}"[:200])])
         self.drop([task for task in self.of(entry.name) if task not in wanted])
 
@@ -59,7 +64,9 @@ class TaskPublisher:
 
     def drop(self, tasks: Iterable[TaskId]) -> None:
         """Let these end for good."""
-        for task in tasks:
+        leaving = list(tasks)
+        self._table.leave(leaving)
+        for task in leaving:
             self._told.pop(task, None)
             self._send(Drop(task.connector, task.task), ())
 

@@ -36,10 +36,8 @@ class TaskTable:
         self._slots: dict[TaskId, Slot] = {}
         self._samples: dict[TaskId, Sample] = {}
         self._restarting: dict[TaskId, int] = {}
+        self._leaving: set[TaskId] = set()
         self._changed = asyncio.Event()
-
-    def __contains__(self, task: TaskId) -> bool:
-        return task in self._reports
 
     def __iter__(self) -> Iterator[TaskId]:
         return iter(sorted(self._reports))
@@ -58,9 +56,8 @@ class TaskTable:
         task = TaskId(report.connector, report.task)
         self._reports[task] = (report, time.monotonic_ns())
         for fd in descriptors:
-            if task not in self._slots:
-                memory = mmap.mmap(fd, SLOT_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
-                self._slots[task] = Slot(memoryview(memory))
+            memory = mmap.mmap(fd, SLOT_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+            self._slots[task] = Slot(memoryview(memory))
             os.close(fd)
 
     def apply(self, event: TaskEvent) -> None:
@@ -74,6 +71,7 @@ class TaskTable:
             self._reports.pop(task, None)
             self._slots.pop(task, None)
             self._samples.pop(task, None)
+            self._leaving.discard(task)
         else:
             self._reports[task] = (report, event.monotonic_ns)
         self._changed.set()
@@ -106,17 +104,19 @@ class TaskTable:
         trace = (report.trace or report.reason) if condition in _HAS_FAILED else None
         return InstanceState(ON_THE_WIRE[condition], self._worker_id, version, trace)
 
-    async def wait_gone(self, tasks: Iterable[TaskId], timeout: float) -> bool:
-        """Wait until no process is left of these; False when the time is over."""
-        wanted = set(tasks)
-        try:
-            async with asyncio.timeout(timeout):
-                while wanted & self._reports.keys():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+    def expect(self, task: TaskId) -> None:
+        """The supervisor was told to run it."""
+        self._leaving.discard(task)
+
+    def leave(self, tasks: Iterable[TaskId]) -> None:
+        """The supervisor was told to end these; it will say of each that it is gone."""
+        self._leaving.update(tasks)
+
+    async def wait_gone(self, connector: str) -> None:
+        """Wait until no process is left of the connector's tasks that were to end."""
+        while any(task.connector == connector for task in self._leaving):
+            self._changed.clear()
+            await self._changed.wait()
 
     def views(self, types: Mapping[str, str]) -> list[TaskView]:
         """Every task that the supervisor knows.

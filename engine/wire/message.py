@@ -5,6 +5,7 @@ are never in a message: they travel as a sealed memfd that the supervisor passes
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -317,7 +318,8 @@ class PlanRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         action: ``validate``, ``plan`` (validate, then task_configs), ``plugins`` (list them),
-            ``plugin_config`` (keys of the plugin named in ``config["class"]``) or ``cluster_id``.
+            ``plugin_config`` (keys of the plugin named in ``config["class"]``), ``offsets`` (those
+            committed) or ``cluster_id``.
         config: the connector's configuration; a value that a client gave as null is None.
     """
 
@@ -430,6 +432,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
         keys: of ``plugin_config``.
         plugins: of ``plugins``.
         cluster_id: of ``cluster_id``.
+        offsets: of ``offsets``: partition and offset in the form of the REST API.
     """
 
     problem: PlanProblem | None = None
@@ -443,6 +446,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     keys: tuple[PlannedKey, ...] = ()
     plugins: tuple[PlannedPlugin, ...] = ()
     cluster_id: str | None = None
+    offsets: tuple[tuple[dict[str, Any], Any], ...] = ()
 
 
 PlanToHerder = PlanStage | PlanDone

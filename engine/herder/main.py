@@ -1,0 +1,233 @@
+"""The herder's process: greets the supervisor, takes over what runs, plans, then serves REST.
+
+The REST API sits above this package, so it is handed in as a function.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from engine.api.errors import ConnectError
+from engine.herder.background import Background
+from engine.herder.connector_entry import seconds
+from engine.herder.herder import Herder
+from engine.herder.plan_client import PlanClient
+from engine.herder.planner import Planner
+from engine.herder.standalone import StandaloneHerder, WorkerFacts
+from engine.herder.standalone_start import StandaloneStart, StartRefusedError
+from engine.herder.supervisor_link import Received, SupervisorLink
+from engine.herder.task_publisher import TaskPublisher
+from engine.herder.task_table import TaskTable
+from engine.herder.worker_connectors import Parts, WorkerConnectors
+from engine.model.task_id import TaskId
+from engine.storage.config_store import SqliteConfigStore
+from engine.storage.database import StoreError
+from engine.storage.status_store import SqliteStatusStore
+from engine.wire.channel import Channel
+from engine.wire.log_sequence import get_logger
+from engine.wire.message import (
+    Ack,
+    HerderBoot,
+    HerderReady,
+    PlanEnded,
+    Samples,
+    SnapshotEnd,
+    SupervisorToHerder,
+    SyncBegin,
+    SyncEnd,
+    TaskEvent,
+    TaskSnapshot,
+    Welcome,
+)  # fmt: skip
+
+EXIT_REFUSED: Final = 3
+"""A connector of the command line cannot be made, as upstream's standalone worker exits."""
+
+EXIT_STORE: Final = 1
+
+Close = Callable[[], Awaitable[None]]
+Serve = Callable[[Herder, socket.socket], Awaitable[Close]]
+"""Serves the REST API on a listening socket; the answer ends it."""
+
+_HEAD_START: Final = 1.0
+"""Seconds that planning gets before the REST API's modules are imported, which stops the loop."""
+
+_LAST_ANSWERS: Final = 1.0
+_ORPHANED: Final = 30.0
+
+
+class HerderProcess:
+    """One herder, from its first message to its end."""
+
+    def __init__(self, boot: HerderBoot) -> None:
+        self._boot = boot
+        self._facts = WorkerFacts(boot.worker_id, kafka_cluster_id=boot.kafka_cluster_id)
+        data_dir = Path(boot.data_dir)
+        self._table = TaskTable(boot.worker_id, data_dir / "logs")
+        self._statuses = SqliteStatusStore(data_dir / "herder.db")
+        self._configs = SqliteConfigStore(data_dir / "herder.db")
+        self._running: list[TaskId] = []
+        self._epoch = 0
+        self._listener: socket.socket | None = None
+        self._last_seq = 0
+        self._is_told = asyncio.Event()
+        self._is_over = asyncio.Event()
+        self._background = Background()
+        self._link: SupervisorLink
+        self._client: PlanClient
+
+    async def run(self, sock: socket.socket, serve: Serve) -> int:
+        """Live until the supervisor closes the socket; the exit code."""
+        self._ignore_signals()
+        channel: Channel[SupervisorToHerder] = Channel(sock, SupervisorToHerder)
+        self._link = SupervisorLink(channel, self._receive, self._is_over.set)
+        worker = self._boot.worker
+        self._client = PlanClient(
+            self._link.send,
+            worker,
+            self._boot.data_dir,
+            deadline=seconds(worker, "engine.plan.timeout.ms", 10.0),
+        )
+        living = asyncio.ensure_future(self._live(serve))
+        ended = asyncio.ensure_future(self._is_over.wait())
+        await asyncio.wait((living, ended), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not living.done():
+            living.cancel()
+        try:
+            return await living
+        except asyncio.CancelledError:
+            return 0
+
+    def _ignore_signals(self) -> None:
+        """The supervisor ends the herder last, by closing its socket.
+
+        Ctrl-C and a service manager signal the whole group; the tasks' ends are still to be told.
+        """
+        loop = asyncio.get_running_loop()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        loop.add_signal_handler(signal.SIGTERM, loop.call_later, _ORPHANED, self._is_over.set)
+
+    # ---- what comes ---------------------------------------------------------------------------
+
+    def _receive(self, received: Sequence[Received]) -> None:
+        events: list[TaskEvent] = []
+        for message, descriptors in received:
+            if isinstance(message, TaskEvent):
+                events.append(message)
+            else:
+                self._take(message, descriptors)
+        if events:
+            self._take_events(events)
+
+    def _take(self, message: SupervisorToHerder, descriptors: list[int]) -> None:
+        match message:
+            case Welcome(supervisor_pid, epoch):
+                self._facts.supervisor_pid = supervisor_pid
+                self._epoch = epoch
+                if descriptors:
+                    self._listener = socket.socket(fileno=descriptors[0])
+            case TaskSnapshot(report):
+                self._table.snapshot(report, descriptors)
+                self._running.append(TaskId(report.connector, report.task))
+            case SnapshotEnd():
+                self._is_told.set()
+            case Samples():
+                self._facts.samples = message
+                self._table.sampled(message.tasks)
+            case PlanEnded(token, problem):
+                self._client.ended(token, problem)
+            case _:
+                get_logger(__name__).warning("unexpected message", message=message)
+
+    def _take_events(self, events: Sequence[TaskEvent]) -> None:
+        """An event that was told before is told to a new herder only; order is by number."""
+        new = [event for event in events if event.seq > self._last_seq]
+        for event in new:
+            self._table.apply(event)
+        if not new:
+            return
+        self._last_seq = new[-1].seq
+        try:
+            self._statuses.put_events(new)
+        except StoreError as error:
+            get_logger(__name__).error("statuses not stored", error=str(error))
+        else:
+            self._link.send(Ack(self._last_seq))
+
+    # ---- what happens -------------------------------------------------------------------------
+
+    async def _live(self, serve: Serve) -> int:
+        await self._is_told.wait()
+        planner = Planner(self._client)
+        publisher = TaskPublisher(
+            self._link.send, self._table, self._boot.worker, self._boot.data_dir
+        )
+        parts = Parts(self._configs, self._statuses, planner, publisher, self._table)
+        connectors = WorkerConnectors(parts)
+        start = StandaloneStart(connectors, parts, self._epoch)
+        self._link.send(SyncBegin(1))
+        start.take_over(self._boot.connectors, self._running)
+        self._link.send(SyncEnd(1, len(publisher)))
+        planning = asyncio.ensure_future(start.plan(self._boot.connectors))
+        await asyncio.wait((planning,), timeout=_HEAD_START)
+        herder = StandaloneHerder(connectors, self._table, planner, self._facts)
+        close = await self._serve(herder, serve)
+        try:
+            await planning
+        except StartRefusedError:
+            return EXIT_REFUSED
+        else:
+            self._facts.is_ready = True
+            self._link.send(HerderReady())
+            if self._facts.kafka_cluster_id is None:
+                self._background.run(self._find_cluster(planner))
+            await self._is_over.wait()
+            return 0
+        finally:
+            planning.cancel()
+            await self._close(close)
+
+    async def _serve(self, herder: Herder, serve: Serve) -> Close | None:
+        return await serve(herder, self._listener) if self._listener is not None else None
+
+    async def _close(self, close: Close | None) -> None:
+        if close is not None:
+            try:
+                async with asyncio.timeout(_LAST_ANSWERS):
+                    await close()
+            except TimeoutError:
+                get_logger(__name__).warning("requests were cut off")
+
+    async def _find_cluster(self, planner: Planner) -> None:
+        """Ask until the broker says who it is."""
+        delay = 1.0
+        while self._facts.kafka_cluster_id is None:
+            self._facts.kafka_cluster_id = await planner.cluster_id()
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 60.0)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._configs.close()
+        self._statuses.close()
+
+
+def run(sock: socket.socket, boot: HerderBoot, serve: Serve) -> int:
+    """Be a herder; the process's exit code."""
+    try:
+        return asyncio.run(_run(sock, boot, serve))
+    except ConnectError as error:
+        get_logger(__name__).error("the herder cannot go on", problem=str(error))
+        return EXIT_STORE
+
+
+async def _run(sock: socket.socket, boot: HerderBoot, serve: Serve) -> int:
+    process = HerderProcess(boot)
+    try:
+        return await process.run(sock, serve)
+    finally:
+        process.close()
