@@ -126,9 +126,8 @@ class ConfigKey:
             ) from None
         problem = self.check(value) if self.check else None
         if problem:
-            raise ValueError(
-                f"Invalid value {self.shown(text)} for configuration {self.name}: {problem}"
-            )
+            shown = self.shown(_shown(value))
+            raise ValueError(f"Invalid value {shown} for configuration {self.name}: {problem}")
         return value / 1000 if self.milliseconds else value
 
     def shown(self, text: str) -> str:
@@ -267,6 +266,11 @@ def one_of(*choices: str, ignore_case: bool = False) -> Check:
 def non_empty(value: Any) -> str | None:
     """A check for texts that must say something (upstream: ``NonEmptyString``)."""
     return "String must be non-empty" if value is not None and not value else None
+
+
+def _shown(value: Any) -> str:
+    """A parsed value as messages name it."""
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) else str(value)
 
 
 def _boolean(text: str) -> bool:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from engine.api.errors import ConfigError
+
 _BLANK = " \t\f"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
@@ -10,7 +12,7 @@ _HEX_DIGITS = 4
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-class ConfigFileError(ValueError):
+class ConfigFileError(ConfigError):
     """A configuration file cannot be understood; the message begins with ``file:line:``."""
 
 

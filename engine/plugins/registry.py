@@ -78,7 +78,7 @@ class Plugin(NamedTuple):
 def _checked(found: Any, kind: Kind, name: str) -> type:
     base = _BASES[kind]
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigError(f"Class {name} is not a {base.__name__}")
+        raise ConfigError(f"Class {name} does not implement the {base.__name__} interface")
     return found
 
 

@@ -1,0 +1,345 @@
+"""What a worker can be told: Kafka Connect's keys and, under ``engine.``, ours."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from engine.api.config import (
+    HIGH,
+    LOW,
+    ConfigType,
+    at_least,
+    config,
+    key,
+    keys_of,
+    nearest,
+    one_of,
+    parse,
+)  # fmt: skip
+from engine.model.restart_policy import RestartPolicy
+
+
+def _share(value: float) -> str | None:
+    return None if 0 <= value <= 1 else "Value must be between 0 and 1"
+
+
+@config
+class RestartConfig:
+    """How ends of tasks are answered; a connector may say otherwise with the same keys."""
+
+    restart_policy: str = key(
+        "engine.restart.policy",
+        default="on-failure",
+        importance=LOW,
+        doc="Which ends of a task's process are answered with a new one.",
+        check=one_of("never", "on-failure", "always"),
+    )
+    restart_delay: float = key(
+        "engine.restart.delay.ms",
+        default=1.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long to wait before the first restart; doubled with every further one.",
+        check=at_least(0),
+    )
+    restart_delay_max: float = key(
+        "engine.restart.delay.max.ms",
+        default=60.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="The longest wait before a restart.",
+        check=at_least(0),
+    )
+    restart_jitter: float = key(
+        "engine.restart.jitter",
+        default=0.25,
+        importance=LOW,
+        check=_share,
+        doc="By what share a wait is varied at random, so that not all tasks start at once.",
+    )
+    restart_max: int = key(
+        "engine.restart.max",
+        default=10,
+        importance=LOW,
+        check=at_least(0),
+        doc="How many restarts within the window make a task FAILED.",
+    )
+    restart_window: float = key(
+        "engine.restart.window.ms",
+        default=600.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="The window in which restarts are counted.",
+        check=at_least(1),
+    )
+    restart_reset_after: float = key(
+        "engine.restart.reset.after.ms",
+        default=600.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long a task must run, and move records, before its wait begins anew.",
+        check=at_least(0),
+    )
+    start_timeout: float = key(
+        "engine.start.timeout.ms",
+        default=60.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long a task may take to start before its process is killed.",
+        check=at_least(1),
+    )
+    heartbeat_timeout: float = key(
+        "engine.heartbeat.timeout.ms", default=30.0, milliseconds=True, importance=LOW,
+        doc="How long a task may stay silent before its process is taken for stuck and killed.",
+        check=at_least(1),
+    )  # fmt: skip
+
+    def restart_policy_of(self) -> RestartPolicy:
+        """The same as the supervisor wants it."""
+        return RestartPolicy(
+            mode=self.restart_policy,
+            delay=self.restart_delay,
+            delay_max=self.restart_delay_max,
+            jitter=self.restart_jitter,
+            max_restarts=self.restart_max,
+            window=self.restart_window,
+            reset_after=self.restart_reset_after,
+            start_timeout=self.start_timeout,
+            heartbeat_timeout=self.heartbeat_timeout,
+        )
+
+
+def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> RestartPolicy:
+    """The policy for a connector's tasks: its own keys go before the worker's.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    names = {k.name for k in keys_of(RestartConfig)}
+    merged = {k: v for k, v in (*worker.items(), *connector.items()) if k in names}
+    return parse(RestartConfig, merged).restart_policy_of()
+
+
+@config
+class WorkerConfig(RestartConfig):
+    """A worker's configuration.
+
+    Only ``bootstrap.servers`` is handed on to the clients of tasks without a prefix.
+    """
+
+    bootstrap_servers: tuple[str, ...] = key(
+        "bootstrap.servers",
+        default=("localhost:9092",),
+        importance=HIGH,
+        doc="The brokers to begin with, as host:port pairs.",
+    )
+    key_converter: str = key(
+        "key.converter",
+        type=ConfigType.CLASS,
+        importance=HIGH,
+        doc="Converts keys of connectors that name no converter of their own.",
+    )
+    value_converter: str = key(
+        "value.converter",
+        type=ConfigType.CLASS,
+        importance=HIGH,
+        doc="Converts values of connectors that name no converter of their own.",
+    )
+    header_converter: str = key(
+        "header.converter",
+        type=ConfigType.CLASS,
+        importance=LOW,
+        default="org.apache.kafka.connect.storage.SimpleHeaderConverter",
+        doc="Converts headers of connectors that name no converter of their own.",
+    )
+    offset_flush_interval: float = key(
+        "offset.flush.interval.ms",
+        default=60.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How often tasks commit offsets.",
+        check=at_least(1),
+    )
+    offset_flush_timeout: float = key(
+        "offset.flush.timeout.ms",
+        default=5.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long a commit waits for records on their way before it is put off.",
+        check=at_least(1),
+    )
+    task_shutdown_graceful_timeout: float = key(
+        "task.shutdown.graceful.timeout.ms",
+        default=5.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long a task that is told to stop may take before its process is killed.",
+        check=at_least(0),
+    )
+    plugin_path: tuple[str, ...] | None = key(
+        "plugin.path",
+        default=None,
+        type=ConfigType.LIST,
+        importance=LOW,
+        doc="Accepted and not used: plugins are installed Python distributions.",
+    )
+    plugin_discovery: str = key(
+        "plugin.discovery",
+        default="hybrid_warn",
+        importance=LOW,
+        doc="Accepted and not used: plugins are found by their entry points.",
+        check=one_of("only_scan", "hybrid_warn", "hybrid_fail", "service_load", ignore_case=True),
+    )
+    config_providers: tuple[str, ...] = key(
+        "config.providers",
+        default=(),
+        importance=LOW,
+        doc="Names of config providers; each is described by config.providers.<name>.class.",
+    )
+    client_override_policy: str = key(
+        "connector.client.config.override.policy",
+        default="All",
+        importance=LOW,
+        doc="Which client settings connectors may change: All, None or Principal.",
+    )
+    listeners: tuple[str, ...] = key(
+        "listeners",
+        default=("http://:8083",),
+        importance=LOW,
+        doc="Addresses of the REST API, as http://host:port.",
+    )
+    admin_listeners: tuple[str, ...] | None = key(
+        "admin.listeners",
+        default=None,
+        type=ConfigType.LIST,
+        importance=LOW,
+        doc="Addresses of the admin paths; those of listeners when not set, none when empty.",
+    )
+    rest_advertised_host_name: str | None = key(
+        "rest.advertised.host.name",
+        default=None,
+        importance=LOW,
+        doc="The host name that other workers and status pages are given.",
+    )
+    rest_advertised_port: int | None = key(
+        "rest.advertised.port",
+        default=None,
+        type=ConfigType.INT,
+        importance=LOW,
+        doc="The port that other workers and status pages are given.",
+    )
+    rest_advertised_listener: str | None = key(
+        "rest.advertised.listener",
+        default=None,
+        importance=LOW,
+        doc="Which listener other workers are given: http or https.",
+    )
+    topic_creation_enable: bool = key(
+        "topic.creation.enable",
+        default=True,
+        importance=LOW,
+        doc="Whether topics of source connectors are created by their topic.creation. rules.",
+    )
+    topic_tracking_enable: bool = key(
+        "topic.tracking.enable",
+        default=True,
+        importance=LOW,
+        doc="Whether the topics that a connector uses are listed.",
+    )
+    topic_tracking_allow_reset: bool = key(
+        "topic.tracking.allow.reset",
+        default=True,
+        importance=LOW,
+        doc="Whether the list of topics of a connector may be emptied by request.",
+    )
+    offset_storage_file: str | None = key(
+        "offset.storage.file.filename",
+        default=None,
+        importance=HIGH,
+        doc="Kafka Connect's file of source offsets; offsets are kept below engine.data.dir.",
+    )
+    access_control_allow_origin: str = key(
+        "access.control.allow.origin",
+        default="",
+        importance=LOW,
+        doc="Origins that browsers may call the REST API from.",
+    )
+    access_control_allow_methods: str = key(
+        "access.control.allow.methods",
+        default="",
+        importance=LOW,
+        doc="Methods that browsers may use across origins.",
+    )
+    data_dir: str | None = key(
+        "engine.data.dir",
+        default=None,
+        importance=HIGH,
+        doc="Where configurations, offsets, statuses and logs are kept.",
+    )
+    log_format: str = key(
+        "engine.log.format",
+        default="auto",
+        importance=LOW,
+        doc="How log lines look; auto is console on a terminal and json elsewhere.",
+        check=one_of("auto", "json", "console"),
+    )
+    log_level: str = key(
+        "engine.log.level",
+        default="INFO",
+        importance=LOW,
+        doc="The least severe log lines to write.",
+        check=one_of(
+            "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "OFF", ignore_case=True
+        ),
+    )
+    plan_timeout: float = key(
+        "engine.plan.timeout.ms",
+        default=10.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long a connector's own code may take to check a configuration or to plan tasks.",
+        check=at_least(1),
+    )
+    zygote_preload: tuple[str, ...] = key(
+        "engine.zygote.preload", default=(), importance=LOW,
+        doc="Further Python modules to import once, before tasks are forked.",
+    )  # fmt: skip
+
+
+PASS_THROUGH: Final = (
+    "producer.", "consumer.", "admin.", "key.converter.", "value.converter.", "header.converter.",
+    "internal.key.converter", "internal.value.converter", "config.providers.", "listeners.https.",
+    "admin.listeners.https.", "ssl.", "sasl.", "security.", "metrics.", "rest.extension.",
+    "offset.storage.", "config.storage.", "status.storage.", "inter.worker.",
+)  # fmt: skip
+"""Prefixes of keys that belong to somebody else: clients, converters, providers, TLS."""
+
+OTHER_KEYS: Final = frozenset((
+    "client.dns.lookup", "client.id", "connect.protocol", "connections.max.idle.ms",
+    "exactly.once.source.support", "group.id", "heartbeat.interval.ms", "metadata.max.age.ms",
+    "metadata.recovery.strategy", "metric.reporters", "rebalance.timeout.ms",
+    "receive.buffer.bytes", "reconnect.backoff.max.ms", "reconnect.backoff.ms",
+    "request.timeout.ms", "response.http.headers.config", "retry.backoff.max.ms",
+    "retry.backoff.ms", "scheduled.rebalance.max.delay.ms", "send.buffer.bytes",
+    "session.timeout.ms", "socket.connection.setup.timeout.max.ms",
+    "socket.connection.setup.timeout.ms", "worker.sync.timeout.ms", "worker.unsync.backoff.ms",
+))  # fmt: skip
+"""Keys of Kafka Connect that mean nothing to a standalone worker and are no mistake."""
+
+
+def unknown_worker_keys(config: Mapping[str, str]) -> list[str]:
+    """A warning for every key that nobody knows, with the nearest known one."""
+    known = [k.name for k in keys_of(WorkerConfig)]
+    return unknown_keys(config, [*known, *OTHER_KEYS], PASS_THROUGH)
+
+
+def unknown_keys(
+    config: Mapping[str, object], known: Iterable[str], prefixes: Iterable[str] = ()
+) -> list[str]:
+    """A warning for every key that nobody knows, with the nearest known one."""
+    names, starts = list(known), tuple(prefixes)
+    return [_warning(k, names) for k in config if k not in names and not k.startswith(starts)]
+
+
+def _warning(name: str, known: Iterable[str]) -> str:
+    likely = nearest(name, known)
+    return f"unknown key {name}, did you mean {likely}?" if likely else f"unknown key {name}"
