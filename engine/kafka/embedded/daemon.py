@@ -71,12 +71,13 @@ def spawn(data_dir: Path, cache_dir: Path, port: int | None) -> str:
     argv = (sys.executable, "-P", "-m", module, data_dir, cache_dir, str(port or 0), str(writer))
     with (data_dir / "logs" / "daemon.log").open("ab") as log, open(reader, "rb") as ready:
         try:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,),
                 start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(writer)
+        process.wait()  # it leaves the daemon behind and ends
         word, _, text = ready.read().decode().partition(" ")
     if word != "ready":
         raise EmbeddedKafkaError(text or f"it ended at once; see {log.name}")
@@ -243,6 +244,8 @@ def serve(
 
 def main(arguments: list[str]) -> int:
     """The process; tells whoever made it over a pipe how the start went."""
+    if os.fork():  # nobody is to be our parent, who would have to wait for us
+        return 0
     data_dir, cache_dir, port, ready_fd = arguments
     pipe = int(ready_fd)
     os.set_inheritable(pipe, False)
