@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 from engine.api.config import parse
 from engine.api.errors import ConfigError
 from engine.model.config_file import (
-    ConfigFileError,
     ConnectorConfigFile,
     parse_connector_file,
     parse_worker_file,
-)  # fmt: skip
+)
+from engine.model.properties import ConfigFileError
 from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, unknown_worker_keys
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
@@ -32,7 +32,7 @@ from engine.wire.sealed import seal
 
 EXIT_BAD_CONFIG: Final = 2
 
-_HERDER: Final = ("-P", "-m", "engine.cli.herder_process", "{socket}", "{boot}")
+_HERDER: Final = ("-P", "-m", "engine.cli.herder_process", "--fd", "{socket}", "--boot", "{boot}")
 
 
 class BadStartError(Exception):

@@ -117,7 +117,9 @@ class TaskRuntime:
     def _send(self, message: msgspec.Struct) -> None:
         try:
             self._control.send(message)
-        except OSError:  # the supervisor is gone or does not read: its end is ours
+        except BlockingIOError:
+            return  # a supervisor that is stopped reads nothing; work goes on without its attention
+        except OSError:  # the supervisor is gone, and so are we
             self.is_stopping = True
 
     def handle_signals(self, grace: float) -> None:
