@@ -10,7 +10,6 @@ from typing import Final
 
 from engine.model import lifecycle
 from engine.model.service import Service
-from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance

@@ -161,10 +161,7 @@ class Zygote:
             case ZygoteReady():
                 self._is_ready = True
             case ZygoteRefused(reason):
-                self._log.warning(
-                    "the zygote refused its preload; going on without it", reason=reason
-                )
-                self._preload = ()
+                self._refused(reason)
             case Forked(token, pid):
                 request = self._sent.pop(token, None)
                 if request is not None:
@@ -174,6 +171,13 @@ class Zygote:
                 failed = self._forget(token)
                 if failed is not None:
                     failed.on_failed(reason)
+
+    def _refused(self, reason: str) -> None:
+        if self._preload:
+            self._log.warning("the zygote goes on without what it was to preload", reason=reason)
+            self._preload = ()
+        else:
+            self._log.error("the zygote cannot do its work", reason=reason)
 
     def _closed(self) -> None:
         """The zygote and every process on its way have let go of the socket."""
