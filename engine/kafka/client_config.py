@@ -5,7 +5,7 @@ of the client (``producer.``), then the connector's with the prefix ``producer.o
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,6 +25,7 @@ DEFAULT_POLL_RECORDS: Final = 10_000
 DEFAULT_BATCH_BYTES: Final = 256 * 1024
 """Far below the largest batch that a topic takes by default, as librdkafka never splits one."""
 
+_BATCH_OVERHEAD: Final = 100
 _JAAS_OPTION: Final = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 _UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)"')
 
@@ -72,6 +73,12 @@ class ClientConfig:
     origins: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     poll_records: int = DEFAULT_POLL_RECORDS
+
+    def limit_batch(self, limits: Iterable[int | None]) -> None:
+        """Keep a producer's batches below what topics take; librdkafka never splits one."""
+        size = int(self.properties["batch.size"])
+        known = [limit - _BATCH_OVERHEAD for limit in limits if limit is not None]
+        self.properties["batch.size"] = str(max(1, min(size, *known)) if known else size)
 
 
 def producer_config(

@@ -30,6 +30,7 @@ class TaskProducer:
     Attributes:
         failures: what was not delivered, oldest first; whoever deals with them clears the list.
         link: whether the brokers can be reached.
+        largest_record: bytes that one record may have.
 
     Raises:
         ConfigError: the client library refuses a property.
@@ -40,11 +41,12 @@ class TaskProducer:
         self.link = BrokerLink(config.properties["bootstrap.servers"])
         self._keep_on = keep_on
         self._topic: str | None = None
+        self.largest_record = int(config.properties.get("message.max.bytes", "1000000"))
         self._most = int(config.properties.get("queue.buffering.max.messages", "100000"))
         properties: dict[str, Any] = {
             **config.properties,
             "error_cb": self.link.on_error,
-            "on_delivery": self._on_delivery,
+            "on_delivery": self.on_delivery,
         }
         try:
             self._producer = Producer(properties)
@@ -131,7 +133,8 @@ class TaskProducer:
                 return False
         return True
 
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+    def on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        """Take an answer from the client; runs inside its ``poll`` and only remembers."""
         if error is not None:
             size = len(message.value() or b"") + len(message.key() or b"")
             self.failures.append(failure_of(error, message.topic() or "", size))

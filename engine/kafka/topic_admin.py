@@ -7,7 +7,6 @@ asking for it by name could make the broker create it with other settings.
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -20,19 +19,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from engine.api.errors import ConnectError, RetriableError
 from engine.kafka.errors import is_refused, to_connect_error
+from engine.model.topic_creation import TopicSettings
 
 _SLICE: Final = 0.2
 _REQUEST_TIMEOUT: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class TopicSettings:
-    """How a topic is to be made; -1 leaves a number to the broker."""
-
-    name: str
-    partitions: int = -1
-    replication_factor: int = -1
-    config: Mapping[str, str] = field(default_factory=dict)
 
 
 class TopicAdmin:

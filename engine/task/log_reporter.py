@@ -1,0 +1,50 @@
+"""Logs records that failed (``errors.log.enable``; upstream: ``LogReporter``)."""
+
+from typing import Any
+
+from engine.api.record import SinkRecord, SourceRecord
+from engine.model.slot import Slot
+from engine.model.task_id import TaskId
+from engine.task.tolerance import ErrorPolicy, RecordFailure
+
+
+class LogReporter:
+    """Writes one log event per failed record.
+
+    Args:
+        logger: a structlog logger.
+        task: whose records these are.
+        policy: says whether the record is described as well.
+        slot: where events are counted.
+    """
+
+    def __init__(self, logger: Any, task: TaskId, policy: ErrorPolicy, slot: Slot) -> None:
+        self._logger = logger
+        self._task = task
+        self._policy = policy
+        self._slot = slot
+
+    def report(self, failure: RecordFailure) -> None:
+        """Log it, in upstream's words."""
+        described = _described(failure.record) if self._policy.log_include_messages else ""
+        kind = failure.executing
+        self._logger.error(
+            f"Error encountered in task {self._task}. Executing stage '{failure.stage}' with class "
+            f"'{kind.__module__}.{kind.__qualname__}'{described}.",
+            stage=str(failure.stage),
+            error=f"{type(failure.error).__name__}: {failure.error}",
+            exc_info=failure.error,
+        )
+        self._slot.add("errors_logged", 1)
+
+
+def _described(record: Any) -> str:
+    if isinstance(record, SinkRecord):
+        return (
+            f", where consumed record is {{topic='{record.topic}', partition={record.partition}, "
+            f"offset={record.offset}, timestamp={record.timestamp}, "
+            f"timestampType={record.timestamp_type}}}"
+        )
+    if isinstance(record, SourceRecord):
+        return f", where source record is = {record}"
+    return "" if record is None else f", where the record is {record}"

@@ -1,0 +1,50 @@
+"""The plugins of one task, configured and ready."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.api.converter import Converter, HeaderConverter
+from engine.plugins.configured import make_converter, make_header_converter
+from engine.plugins.registry import Plugins
+from engine.task.tolerance import ErrorPolicy, ErrorReporter, error_policy
+from engine.task.transformation_chain import TransformationChain, transformation_chain
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlugins:
+    """What stands between a task and Kafka.
+
+    Attributes:
+        errors: what happens to records that one of them cannot handle.
+        reporters: who hears of such records, beside the log.
+    """
+
+    key_converter: Converter
+    value_converter: Converter
+    header_converter: HeaderConverter
+    transformations: TransformationChain = field(default_factory=TransformationChain)
+    errors: ErrorPolicy = field(default_factory=ErrorPolicy)
+    reporters: Sequence[ErrorReporter] = ()
+
+    @classmethod
+    def make(
+        cls, plugins: Plugins, config: Mapping[str, str], worker: Mapping[str, str]
+    ) -> "TaskPlugins":
+        """What a connector's configuration, and the worker's below it, ask for.
+
+        Raises:
+            ConfigError: a plugin is unknown or badly configured.
+        """
+        return cls(
+            key_converter=make_converter(plugins, config, worker, "key"),
+            value_converter=make_converter(plugins, config, worker, "value"),
+            header_converter=make_header_converter(plugins, config, worker),
+            transformations=transformation_chain(plugins, config),
+            errors=error_policy(config),
+        )
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.transformations.close()
+        for each in (self.key_converter, self.value_converter, self.header_converter):
+            each.close()
