@@ -67,6 +67,6 @@ async def serve(herder: Herder, sock: socket.socket) -> web.AppRunner:
         make_app(herder), access_log=None, handle_signals=False, shutdown_timeout=2.0
     )
     await runner.setup()
-    sock.setblocking(False)  # noqa: FBT003 (its only argument)
+    sock.setblocking(False)
     await web.SockSite(runner, sock).start()
     return runner

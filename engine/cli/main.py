@@ -1,0 +1,69 @@
+"""The entry point: finds the subcommand and imports that one alone, so that each starts fast.
+
+The checks of the platform come first, before anything is imported that a bare machine may lack.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final
+
+from engine import __version__
+
+_SUBCOMMANDS: Final = {
+    "standalone": ("engine.cli.standalone", "run a worker with its connectors on this machine"),
+    "ctl": ("engine.cli.ctl", "look at and change a running engine"),
+    "kafka": ("engine.cli.kafka", "run the embedded Apache Kafka by itself"),
+    "demo": ("engine.cli.demo", "copy a log file through Kafka and watch it"),
+}
+_WITHOUT_PROCESSES: Final = ("ctl",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the value is the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((each for each in arguments if not each.startswith("-")), None)
+    problem = platform_problem(
+        sys.version_info[:2], needs_processes=chosen not in (None, *_WITHOUT_PROCESSES)
+    )
+    if problem:
+        print(f"engine: {problem}", file=sys.stderr)
+        return 1
+    parsed = _parser(chosen).parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="engine", description="Kafka Connect with real processes.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"engine {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (module, text) in _SUBCOMMANDS.items():
+        if name == chosen:
+            import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=text)
+    return parser
+
+
+def platform_problem(version: tuple[int, ...], *, needs_processes: bool) -> str | None:
+    """Why the engine cannot run here, in one line; None when it can."""
+    if version < (3, 11):
+        found = ".".join(str(part) for part in version)
+        return f"Python 3.11 or newer is needed, this is Python {found}"
+    if not needs_processes:
+        return None
+    if not sys.platform.startswith("linux"):
+        return f"Linux 5.10 or newer is needed, this is {sys.platform}"
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return f"Linux 5.10 or newer with pidfd is needed, this is {os.uname().release}"
+    return None
