@@ -8,9 +8,11 @@ from typing import Final
 
 import msgspec
 
+from engine.api.errors import ConfigError
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
+from engine.model.worker_config import restart_policy
 from engine.storage.config_store import StoredConnector
 from engine.wire.message import TaskAssignment
 
@@ -100,30 +102,17 @@ def config_hash(assignment: TaskAssignment) -> str:
     return hashlib.sha256(_CANONICAL.encode(canonical)).hexdigest()
 
 
-def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> RestartPolicy:
-    """The connector's own policy where it says one, else the worker's, else the default."""
-    config = {**worker, **connector}
-    plain = RestartPolicy()
-    return RestartPolicy(
-        mode=config.get("engine.restart.policy", plain.mode),
-        delay=seconds(config, "engine.restart.delay.ms", plain.delay),
-        delay_max=seconds(config, "engine.restart.delay.max.ms", plain.delay_max),
-        jitter=_number(config, "engine.restart.jitter", plain.jitter),
-        max_restarts=int(_number(config, "engine.restart.max", plain.max_restarts)),
-        window=seconds(config, "engine.restart.window.ms", plain.window),
-        reset_after=seconds(config, "engine.restart.reset.after.ms", plain.reset_after),
-        start_timeout=seconds(config, "engine.start.timeout.ms", plain.start_timeout),
-        heartbeat_timeout=seconds(config, "engine.heartbeat.timeout.ms", plain.heartbeat_timeout),
-    )
+def policy_of(worker: Mapping[str, str], connector: Mapping[str, str]) -> RestartPolicy:
+    """The restart policy of a connector's tasks."""
+    try:
+        return restart_policy(worker, connector)
+    except ConfigError:  # refused when a configuration is checked; this one is older than the check
+        return RestartPolicy()
 
 
 def seconds(config: Mapping[str, str], key: str, default: float) -> float:
     """A time that the configuration gives in milliseconds."""
-    return _number(config, key, default * 1000) / 1000
-
-
-def _number(config: Mapping[str, str], key: str, default: float) -> float:
     try:
-        return float(config[key])
+        return float(config[key]) / 1000
     except (KeyError, ValueError):  # wrong values were refused when the configuration was checked
         return default

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.herder.connector_entry import ConnectorEntry, config_hash, restart_policy, seconds
+from engine.herder.connector_entry import ConnectorEntry, config_hash, policy_of, seconds
 from engine.herder.task_table import TaskTable
 from engine.model.task_id import TaskId
 from engine.wire.message import Desire, Drop, RestartTask
@@ -49,7 +49,7 @@ class TaskPublisher:
                 task=task.task,
                 config_hash=config_hash(assignment),
                 paused=assignment.start_paused,
-                policy=restart_policy(self._worker, assignment.connector_config),
+                policy=policy_of(self._worker, assignment.connector_config),
                 stop_timeout=self.stop_timeout(assignment.connector_config),
             )
             if self._told.get(task) != desire:

@@ -1,0 +1,308 @@
+"""What runs in a plan child: plugin code that a herder wants to know something of.
+
+Started by the zygote, ended by its deadline if it hangs. Secrets are resolved here and are
+placeholders again in everything that leaves.
+"""
+
+import re
+import socket
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from engine.api.config import ConfigKey
+from engine.api.connector import Connector, ConnectorContext, SourceConnector
+from engine.api.errors import ConfigError, ConnectError, NotFoundError
+from engine.kafka import cluster_admin
+from engine.model.topic_creation import topic_creation
+from engine.plugins.config_transformer import ConfigTransformer, restore_placeholders
+from engine.plugins.registry import Plugins
+from engine.storage.offset_store import OffsetStore
+from engine.task.connector_validation import ConnectorValidation, keys_of_plugin
+from engine.wire import log_sequence
+from engine.wire.channel import Channel
+from engine.wire.message import (
+    PlanAnswer,
+    PlanDone,
+    PlannedKey,
+    PlannedPlugin,
+    PlannedValue,
+    PlanProblem,
+    PlanRequest,
+    PlanStage,
+    PlanToHerder,
+)  # fmt: skip
+from engine.wire.sealed import seal, unseal
+
+_ANY_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
+_SHORTEST_SECRET: Final = 4
+"""Shorter values are replaced where they are the whole of a text only."""
+
+Stage = Callable[[str], None]
+
+
+class _BadRequestError(ConnectError):
+    """The request makes no sense → ``bad_request``."""
+
+
+class TooManyTasksError(ConnectError):
+    """A connector made more tasks than it may have."""
+
+
+def main(sock_fd: int, request_fd: int) -> int:
+    """Do what the request says and answer; the process's exit code."""
+    channel: Channel[PlanToHerder] = Channel(socket.socket(fileno=sock_fd), PlanToHerder)
+    request = unseal(request_fd, PlanRequest)
+    name = request.config.get("name")
+    level = request.worker.get("engine.log.level", "info")
+    log_sequence.configure(level, **({"connector": name} if name else {}))
+    answer = answer_to(request, lambda stage: channel.send(PlanStage(stage)))
+    channel.send(PlanDone(), [seal(answer, "plan-answer")])
+    return 0
+
+
+def answer_to(request: PlanRequest, report: Stage = lambda _stage: None) -> PlanAnswer:
+    """The answer to a request.
+
+    Args:
+        report: told what is about to be done.
+    """
+    work = _Work(request, report)
+    actions: Mapping[str, Callable[[], PlanAnswer]] = {
+        "validate": work.validate,
+        "plan": work.plan,
+        "plugins": work.list_plugins,
+        "plugin_config": work.plugin_config,
+        "offsets": work.offsets,
+        "cluster_id": work.cluster_id,
+    }
+    try:
+        return actions[request.action]()
+    except Exception as error:  # noqa: BLE001 (the border to plugin code: everything is told)
+        return work.failed(error)
+
+
+@dataclass(slots=True)
+class _Secrets:
+    """Values of placeholders, so that nothing leaves with one in it."""
+
+    by_value: Mapping[str, str]
+
+    def hide(self, text: str) -> str:
+        for value, placeholder in self.by_value.items():
+            if text == value:
+                return placeholder
+            if len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, placeholder)
+        return text
+
+
+class _Work:
+    """One request."""
+
+    def __init__(self, request: PlanRequest, report: Stage) -> None:
+        self._request = request
+        self._report = report
+        self._stage = ""
+        self._plugins = Plugins()
+        self._given = {k: v for k, v in request.config.items() if v is not None}
+        self._resolved: dict[str, str] = {}
+        self._secrets = _Secrets({})
+        self._known = PlanAnswer()
+
+    # ---- actions ------------------------------------------------------------------------------
+
+    def validate(self) -> PlanAnswer:
+        """Check the configuration."""
+        self._validated()
+        return self._known
+
+    def plan(self) -> PlanAnswer:
+        """Check the configuration, and if it is good make the tasks' configurations."""
+        validation = self._validated()
+        if validation.has_errors:
+            return self._known
+        self._enter("start")
+        if validation.kind == "source":
+            topic_creation(self._resolved)
+        connector = type(validation.connector)()
+        connector.initialize(self._context(connector))
+        connector.start(self._resolved)
+        try:
+            self._enter("task_configs")
+            configs = self._task_configs(connector)
+        finally:
+            self._stop(connector)
+        return replace(self._known, task_configs=tuple(configs))
+
+    def list_plugins(self) -> PlanAnswer:
+        """Everything installed, in upstream's order of kinds."""
+        self._enter("plugins")
+        found = [
+            PlannedPlugin(p.class_name, p.kind, p.version)
+            for kind in ("transformation", "predicate", "converter", "header_converter")
+            for p in self._plugins.installed(kind)
+        ]
+        connectors: dict[str, list[PlannedPlugin]] = {"sink": [], "source": []}
+        for p in self._plugins.installed("connector"):
+            try:
+                kind = "source" if issubclass(p.load(), SourceConnector) else "sink"
+            except ConfigError as error:
+                log_sequence.get_logger(__name__).warning("plugin unusable", problem=str(error))
+                continue
+            connectors[kind].append(PlannedPlugin(p.class_name, kind, p.version))
+        return PlanAnswer(plugins=(*connectors["sink"], *connectors["source"], *found))
+
+    def plugin_config(self) -> PlanAnswer:
+        """The keys of one plugin."""
+        self._enter("config")
+        name = self._given["class"]
+        keys = keys_of_plugin(self._plugins, name)
+        if keys is None:
+            raise NotFoundError(f"Unknown plugin {name}.")
+        return PlanAnswer(class_name=name, keys=tuple(_planned(key) for key in keys))
+
+    def offsets(self) -> PlanAnswer:
+        """Committed offsets of the connector."""
+        self._enter("offsets")
+        self._resolve()
+        connector = self._connector()
+        name = self._given["name"]
+        if isinstance(connector, SourceConnector):
+            store = OffsetStore(Path(self._request.data_dir), name)
+            found: list[Any] = [(dict(p), dict(o)) for p, o in store.all_offsets()]
+            store.close()
+        else:
+            found = cluster_admin.group_offsets(self._request.worker, self._resolved, name)
+        return PlanAnswer(offsets=tuple(found))
+
+    def cluster_id(self) -> PlanAnswer:
+        """The id of the worker's cluster."""
+        self._enter("cluster_id")
+        return PlanAnswer(cluster_id=cluster_admin.cluster_id(self._request.worker))
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def _enter(self, stage: str) -> None:
+        self._stage = stage
+        self._report(stage)
+
+    def _resolve(self) -> None:
+        transformer = ConfigTransformer(self._plugins, self._request.worker)
+        self._resolved = transformer.resolve(self._given)
+        texts = {p: p for v in self._given.values() for p in _ANY_PLACEHOLDER.findall(v)}
+        values = transformer.resolve(texts)
+        self._secrets = _Secrets({v: p for p, v in values.items() if v and v != p})
+
+    def _connector(self) -> Connector:
+        name = self._resolved.get("connector.class")
+        if name is None:
+            shown = ", ".join(f"{key}={value}" for key, value in self._given.items())
+            raise _BadRequestError(f"Connector config {{{shown}}} contains no connector type")
+        try:
+            cls = self._plugins.find("connector", name)
+        except ConfigError as error:
+            raise _BadRequestError(str(error)) from error
+        return cls()
+
+    def _validated(self) -> ConnectorValidation:
+        self._enter("validate")
+        try:
+            self._resolve()
+        except ConfigError as error:
+            raise _BadRequestError(str(error)) from error
+        connector = self._connector()
+        validation = ConnectorValidation(
+            self._plugins, self._request.worker, self._request.config, self._resolved, connector
+        ).run()
+        self._known = PlanAnswer(
+            type=validation.kind,
+            version=self._plugins.version(type(connector)),
+            class_name=self._plugins.java_name(type(connector)),
+            groups=tuple(validation.groups),
+            values=tuple(
+                PlannedValue(
+                    _planned(each.key),
+                    each.value,
+                    tuple(self._secrets.hide(error) for error in each.errors),
+                )
+                for each in validation.checked.values()
+            ),
+            warnings=tuple(validation.warnings),
+        )
+        return validation
+
+    def _context(self, connector: Connector) -> ConnectorContext:
+        if not isinstance(connector, SourceConnector):
+            return ConnectorContext()
+        return ConnectorContext(OffsetStore(Path(self._request.data_dir), self._given["name"]))
+
+    def _task_configs(self, connector: Connector) -> list[dict[str, str]]:
+        most = int(self._resolved.get("tasks.max", "1"))
+        made = connector.task_configs(most)
+        if len(made) > most and self._resolved.get("tasks.max.enforce", "true").lower() == "true":
+            raise TooManyTasksError(
+                f"The connector {self._given['name']} has generated {len(made)} tasks, which is"
+                f" greater than {most}, the maximum number of tasks it is configured to create."
+                " This behaviour should be considered a bug and is disallowed. If necessary, it can"
+                " be permitted by reconfiguring the connector with 'tasks.max.enforce' set to"
+                " false; however, this option will be removed in a future release of Kafka Connect."
+            )
+        cls = connector.task_class()
+        task_class = f"{cls.__module__}.{cls.__qualname__}"
+        topics = {k: self._given[k] for k in ("topics", "topics.regex") if k in self._given}
+        if isinstance(connector, SourceConnector):
+            topics = {}
+        return [{**self._unresolved(config), "task.class": task_class, **topics} for config in made]
+
+    def _unresolved(self, config: Mapping[str, str]) -> dict[str, str]:
+        for key, value in config.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise TypeError(
+                    f"task_configs() gave {key!r}: {value!r}; keys and values are strings"
+                )
+        return restore_placeholders(config, self._given, self._resolved)
+
+    def _stop(self, connector: Connector) -> None:
+        try:
+            connector.stop()
+        except Exception:  # noqa: BLE001 (the plan is made; a failing stop() changes nothing)
+            log_sequence.get_logger(__name__).exception("the connector's stop() failed")
+
+    def failed(self, error: Exception) -> PlanAnswer:
+        """The answer when something was raised, with what is known all the same."""
+        summary = self._secrets.hide(str(error) or type(error).__name__)
+        trace = "".join(traceback.format_exception(error))
+        kind = "failed"
+        if isinstance(error, _BadRequestError):
+            kind = "bad_request"
+        elif isinstance(error, NotFoundError):
+            kind = "not_found"
+        problem = PlanProblem(
+            kind=kind,
+            stage=self._stage,
+            summary=summary,
+            trace=f"{type(error).__name__}: {summary}\n{self._secrets.hide(trace)}",
+            is_permanent=isinstance(error, (ConfigError, TooManyTasksError, TypeError)),
+        )
+        return replace(self._known, problem=problem)
+
+
+def _planned(key: ConfigKey) -> PlannedKey:
+    return PlannedKey(
+        name=key.name,
+        type=key.type,
+        required=key.is_required,
+        default=key.default_text(),
+        doc=key.doc,
+        importance=key.importance,
+        group=key.group,
+        order=key.order,
+        width=key.width,
+        display_name=key.display_name or key.name,
+        recommended=tuple(key.recommended),
+    )
