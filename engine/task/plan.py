@@ -254,10 +254,11 @@ class _Work:
             )
         cls = connector.task_class()
         task_class = f"{cls.__module__}.{cls.__qualname__}"
-        topics = {k: self._given[k] for k in ("topics", "topics.regex") if k in self._given}
-        if isinstance(connector, SourceConnector):
-            topics = {}
-        return [{**self._unresolved(config), "task.class": task_class, **topics} for config in made]
+        added = {"task.class": task_class}
+        if not isinstance(connector, SourceConnector):
+            for key in ("topics", "topics.regex"):
+                added |= {key: self._given[key]} if key in self._given else {}
+        return [{**self._unresolved(config), **added} for config in made]
 
     def _unresolved(self, config: Mapping[str, str]) -> dict[str, str]:
         for key, value in config.items():
