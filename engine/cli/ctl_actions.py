@@ -68,12 +68,20 @@ def describe(arguments: argparse.Namespace, client: RestClient) -> int:
     info = client.get(path)
     state = client.get(f"{path}/status")
     tasks = _tasks(client, arguments.name)
-    offsets = client.get(f"{path}/offsets")["offsets"]
+    offsets, code = _offsets(client, path)
     if arguments.json:
         _print_json({"info": info, "status": state, "tasks": tasks, "offsets": offsets})
     else:
-        print(describe_text(info, state, tasks, offsets, terminal()))
-    return ExitCode.OK
+        print(describe_text(info, state, tasks, offsets or (), terminal()))
+    return code
+
+
+def _offsets(client: RestClient, path: str) -> tuple[list[dict[str, Any]] | None, int]:
+    """The offsets, if the connector's plugin or the broker can tell them."""
+    try:
+        return client.get(f"{path}/offsets")["offsets"], ExitCode.OK
+    except CtlError as error:
+        return None, fail(error)
 
 
 def logs(arguments: argparse.Namespace, client: RestClient) -> int:

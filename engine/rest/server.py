@@ -20,6 +20,7 @@ from engine.rest.plugins import ConnectorPluginsResource
 from engine.rest.rates import Rates
 from engine.rest.root import RootResource
 from engine.rest.route import add_routes
+from engine.rest.site import HttpSite
 
 
 def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Application:
@@ -68,5 +69,5 @@ async def serve(herder: Herder, sock: socket.socket) -> web.AppRunner:
     )
     await runner.setup()
     sock.setblocking(False)
-    await web.SockSite(runner, sock).start()
+    await HttpSite(runner, sock).start()
     return runner

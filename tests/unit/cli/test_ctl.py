@@ -91,6 +91,14 @@ def test_describe_shows_configuration_tasks_and_offsets(ctl: Engine, herder: Fak
     }  # fmt: skip
 
 
+def test_describe_shows_what_it_can(ctl: Engine, herder: FakeHerder) -> None:
+    herder.add("a")
+    herder.offsets_problem = "the broker does not answer"
+    shown = ctl("describe", "a")
+    assert (shown.code, shown.err) == (1, "engine ctl: the broker does not answer\n")
+    assert "task a-0" in shown.out.splitlines()
+
+
 # ---- apply -----------------------------------------------------------------------------------
 
 

@@ -65,6 +65,7 @@ class FakeHerder:
         ready: answer of :meth:`is_ready`.
         logs: log file by task.
         slots: slot values by task.
+        offsets_problem: why offsets cannot be told.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,7 @@ class FakeHerder:
         self.ready = True
         self.logs: dict[TaskId, Path] = {}
         self.slots: dict[TaskId, Mapping[str, int]] = {}
+        self.offsets_problem = ""
         self.generation = 0
 
     # -- reading -------------------------------------------------------------------------------
@@ -124,6 +126,8 @@ class FakeHerder:
 
     async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
         self._entry(name)
+        if self.offsets_problem:
+            raise PlanFailedError(self.offsets_problem)
         return [({"filename": "/var/log/dpkg.log"}, {"position": 42})]
 
     # -- changing ------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ def test_an_unknown_path_is_not_found(server: RestServer, path: str) -> None:
         ("GET", "/connectors/x/pause"),
         ("POST", "/"),
         ("PROPFIND", "/health"),
+        ("BREW", "/health"),
     ],
 )
 def test_a_wrong_method_is_refused(server: RestServer, method: str, path: str) -> None:
@@ -176,10 +177,17 @@ def test_what_is_no_http_ends_without_a_traceback(server: RestServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.connect()
     connection.sock.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-    answered = connection.sock.recv(4096)
+    answered = connection.sock.makefile("rb").read()
     connection.close()
-    assert b" 400 " in answered.split(b"\r\n")[0]
-    assert b"Traceback" not in answered
+    head, _, body = answered.partition(b"\r\n\r\n")
+    assert b" 405 " in head.split(b"\r\n")[0]
+    assert json.loads(body)["message"].startswith("HTTP 4")
+
+
+def test_a_header_that_is_too_long_is_a_bad_request(server: RestServer) -> None:
+    refused = server.ask("GET", "/connectors", headers={"X-Long": "x" * 100_000})
+    assert refused.status == 400
+    assert refused.message.startswith("HTTP 400 Bad Request: ")
 
 
 def test_json_is_written_as_jackson_writes_it() -> None:
