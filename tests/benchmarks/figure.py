@@ -1,0 +1,63 @@
+"""Figures of a benchmark: a name, a value, a goal, the samples it comes from."""
+
+import json
+import operator
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+_COMPARISONS = {">=": operator.ge, "<=": operator.le}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of a benchmark's result; ``goal`` is like ``>= 5``, or None."""
+
+    name: str
+    value: float
+    unit: str
+    goal: str | None
+    samples: tuple[float, ...]
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether the goal is reached; None without one."""
+        if self.goal is None:
+            return None
+        sign, bound = self.goal.split()
+        return bool(_COMPARISONS[sign](self.value, float(bound)))
+
+
+def median_of(name: str, unit: str, goal: str | None, samples: Sequence[float]) -> Figure:
+    """A figure whose value is the median of its samples."""
+    return Figure(name, statistics.median(samples), unit, goal, tuple(samples))
+
+
+def write_json(figures: Sequence[Figure], path: Path) -> None:
+    """All figures as a JSON list."""
+    path.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", "utf-8")
+
+
+def print_table(figures: Sequence[Figure], console: Console) -> None:
+    """All figures for people."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure", no_wrap=True)
+    for name in ("median", "least", "most"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("unit", "goal", ""):
+        table.add_column(name, no_wrap=True)
+    for figure in figures:
+        mark = {True: "[green]reached", False: "[red]missed", None: ""}[figure.is_reached]
+        shown = (
+            _short(value) for value in (figure.value, min(figure.samples), max(figure.samples))
+        )
+        table.add_row(figure.name, *shown, figure.unit, figure.goal or "", mark)
+    console.print(table)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
