@@ -268,10 +268,10 @@ def _wanted(state: TaskState, event: Wanted) -> Step:
         policy=event.policy,
         stop_timeout=event.stop_timeout,
     )
+    if is_new:
+        state = _forgiven(state)
     if not state.has_process:
-        if is_new or state.condition is Condition.STOPPED:
-            return _spawn(_forgiven(state))
-        return state, []
+        return _spawn(state) if is_new or state.condition is Condition.STOPPED else (state, [])
     if state.ending is None and event.config_hash != state.process_hash:
         return _stop(state, ExitClass.STOPPED)
     if state.ending is None and was_paused != event.is_paused:
@@ -293,6 +293,9 @@ def _restart(state: TaskState) -> Step:
         return state, []
     if not state.has_process:
         return _spawn(_counted(state, ExitClass.OPERATOR))
+    if state.ending in (ExitClass.UNRESPONSIVE, ExitClass.START_TIMEOUT):
+        # it is being ended for a failure, which the policy might answer with FAILED
+        return replace(_counted(state, ExitClass.OPERATOR), ending=ExitClass.OPERATOR), []
     if state.ending is None and state.condition is not Condition.STARTING:
         return _stop(_counted(state, ExitClass.OPERATOR), ExitClass.OPERATOR)
     return state, []  # a fresh process is on its way already
