@@ -7,6 +7,7 @@ import re
 import threading
 
 import pytest
+import structlog
 
 from engine.rest.body import encode
 from tests.unit.rest.fake_herder import SOURCE, FakeHerder
@@ -158,13 +159,15 @@ def test_health_follows_start_up(server: RestServer, herder: FakeHerder) -> None
     assert starting.json == {"status": "starting", "message": "Worker is still starting up."}
 
 
-def test_an_unexpected_exception_shows_its_message_and_no_traceback(
-    server: RestServer, capsys: pytest.CaptureFixture[str]
+def test_an_unexpected_exception_shows_its_message_and_its_traceback_is_logged(
+    server: RestServer,
 ) -> None:
-    answer = server.ask("PUT", "/connectors/x/config", {**CONFIG, "bug": "true"})
+    with structlog.testing.capture_logs() as logged:
+        answer = server.ask("PUT", "/connectors/x/config", {**CONFIG, "bug": "true"})
     assert (answer.status, answer.message) == (500, "division by zero")
-    logged = capsys.readouterr()
-    assert "ZeroDivisionError" in logged.out + logged.err
+    [event] = logged
+    assert (event["log_level"], event["path"]) == ("error", "/connectors/x/config")
+    assert isinstance(event["exc_info"], ZeroDivisionError)
 
 
 def test_a_plugin_that_does_not_answer_is_an_error_of_the_server(server: RestServer) -> None:
