@@ -25,6 +25,14 @@ class Struct:
 
     __slots__ = ("_values", "schema")
 
+    @classmethod
+    def of_values(cls, schema: Schema, values: list[Any]) -> "Struct":
+        """A struct of values that are known to fit, one for each field, in order."""
+        made = cls.__new__(cls)
+        made.schema = schema
+        made._values = values  # noqa: SLF001 (its own)
+        return made
+
     def __init__(self, schema: Schema, values: Mapping[str, Any] | None = None) -> None:
         if schema.type is not Type.STRUCT:
             raise DataError(f"Not a struct schema: {schema}")
@@ -56,6 +64,10 @@ class Struct:
         if field is None:
             raise DataError(f"{name} is not a valid field name")
         return self._values[field.index]
+
+    def values(self) -> list[Any]:
+        """The fields' values in the schema's order; None for what was not set."""
+        return list(self._values)
 
     def __getitem__(self, name: str) -> Any:
         return self.get(name)

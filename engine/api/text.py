@@ -95,13 +95,17 @@ def _scientific(text: str) -> str:
 
 def _shortest_single(value: float) -> str:
     """The shortest text that reads back as the same 32-bit float."""
-    try:
-        wanted = packing.pack("f", value)
-    except OverflowError:
+    wanted = _single(value)
+    if wanted is None:
         return repr(value)
-    rounded = float(packing.unpack("f", wanted)[0])
-    for precision in range(1, 10):
-        text = f"{rounded:.{precision}g}"
-        if packing.pack("f", float(text)) == wanted:
-            return text
-    return repr(rounded)
+    rounded = float(packing.unpack(">f", wanted)[0])
+    texts = (f"{rounded:.{precision}g}" for precision in range(1, 10))
+    return next((text for text in texts if _single(float(text)) == wanted), repr(rounded))
+
+
+def _single(value: float) -> bytes | None:
+    """The bits of a 32-bit float; None when the number is too large for one."""
+    try:
+        return packing.pack(">f", value)
+    except OverflowError:
+        return None

@@ -26,7 +26,9 @@ TIMESTAMP = "org.apache.kafka.connect.data.Timestamp"
 Json = dict[str, Any]
 
 
-def read(cls: str, raw: bytes | str | None, config: Json | None = None, side: str = "value") -> Json:
+def read(
+    cls: str, raw: bytes | str | None, config: Json | None = None, side: str = "value"
+) -> Json:
     data = raw.encode() if isinstance(raw, str) else raw
     text = None if data is None else base64.b64encode(data).decode()
     return {"class": cls, "side": side, "config": config or {}, "read": text}
@@ -224,6 +226,14 @@ def json_cases() -> list[Json]:
     cases += [read(JSON, None), read(JSON, None, PLAIN), read(JSON, b'"\xff"', PLAIN)]
     cases += [read(JSON, json.dumps(envelope)) for envelope in ENVELOPES]
     cases += [read(JSON, json.dumps(e), keep) for e in ENVELOPES if "default" in json.dumps(e)]
+    content = {"schema.content": '{"type":"struct","fields":[{"field":"a","type":"int32"}]}'}
+    for config in (content, {**content, **PLAIN}):
+        cases += [read(JSON, text, config) for text in ('{"a":5}', "{}", "null", "", "7")]
+        cases += [read(JSON, None, config), write(JSON, t("INT32"), {"int32": 1}, config)]
+        cases += [read(JSON, '{"schema":null,"payload":1}', config)]
+    cases += [
+        read(JSON, "1", {"schema.content": text}) for text in ("{", "", "null", '{"type":"x"}')
+    ]
     return cases
 
 
@@ -235,7 +245,10 @@ def text_cases() -> list[Json]:
     latin = {"converter.encoding": "ISO-8859-1"}
     cases += [read(STRING, b"\xfc\xff", latin), write(STRING, t("STRING"), {"string": "ü€"}, latin)]
     wide = {"converter.encoding": "UTF-16"}
-    cases += [read(STRING, "ab".encode("utf-16-be"), wide), write(STRING, None, {"string": "a"}, wide)]
+    cases += [
+        read(STRING, "ab".encode("utf-16-be"), wide),
+        write(STRING, None, {"string": "a"}, wide),
+    ]
     cases += [read(BYTES, r) for r in raw]
     cases += [write(BYTES, s, v) for s, v in TYPED[:4] + TYPED[-1:]]
     cases += [write(BYTES, s, {"bytes": "AQI="}) for s in (None, t("BYTES"), t("STRING"))]
