@@ -78,7 +78,10 @@ class LogsResource:
             try:
                 await asyncio.wait_for(self._closing.wait(), _LOOK_INTERVAL)
             except TimeoutError:
-                self._open(connector_of(request), task, tails)
+                connector = connector_of(request)
+                if connector not in await self._herder.connectors():
+                    return
+                self._open(connector, task, tails)
 
 
 def _last(tails: dict[TaskId, LogTail], count: int) -> bytes:

@@ -223,3 +223,15 @@ def test_following_picks_up_a_task_that_is_added(
         other.write_text(line_of("other"))
         herder.logs[TaskId("x", 1)] = other
         assert json.loads(response.readline())["event"] == "other"
+
+
+def test_following_ends_with_the_connector(
+    server: RestServer, herder: FakeHerder, log: Path
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/engine/connectors/x/logs?tail=1&follow=true")
+        response = connection.getresponse()
+        assert response.readline()
+        assert server.ask("DELETE", "/connectors/x").status == 204
+        assert response.read() == b""
