@@ -60,7 +60,11 @@ _ORPHANED: Final = 30.0
 
 
 class HerderProcess:
-    """One herder, from its first message to its end."""
+    """One herder, from its first message to its end.
+
+    Attributes:
+        herder: what the REST API is given; None until what was planned before is taken over.
+    """
 
     def __init__(self, boot: HerderBoot) -> None:
         self._boot = boot
@@ -76,6 +80,7 @@ class HerderProcess:
         self._is_told = asyncio.Event()
         self._is_over = asyncio.Event()
         self._background = Background()
+        self.herder: StandaloneHerder | None = None
         self._link: SupervisorLink
         self._client: PlanClient
 
@@ -174,8 +179,8 @@ class HerderProcess:
         self._link.send(SyncEnd(1, len(publisher)))
         planning = asyncio.ensure_future(start.plan(self._boot.connectors))
         await asyncio.wait((planning,), timeout=_HEAD_START)
-        herder = StandaloneHerder(connectors, self._table, planner, self._facts)
-        close = await self._serve(herder, serve)
+        self.herder = StandaloneHerder(connectors, self._table, planner, self._facts)
+        close = await self._serve(self.herder, serve)
         try:
             await planning
         except StartRefusedError:
