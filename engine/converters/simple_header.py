@@ -5,8 +5,8 @@ from typing import Any
 from engine.api.converter import HeaderConverter
 from engine.api.record import SchemaAndValue
 from engine.api.schema import BYTES, Schema
-from engine.converters.literal import parse_string
 from engine.converters.values import value_text
+from engine.model.literal import parse_string
 
 
 class SimpleHeaderConverter(HeaderConverter):

@@ -1,4 +1,4 @@
-"""A value as the text that its header has; the way back is in :mod:`literal`."""
+"""A value as the text that its header has; the way back is :mod:`engine.model.literal`."""
 
 import datetime as dt
 from base64 import b64encode

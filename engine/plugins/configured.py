@@ -99,9 +99,15 @@ def _made(plugins: Plugins, kind: Kind, name: str, key: str) -> Any:
     try:
         return make(plugins, kind, name)
     except ConfigError as error:
-        raise ConfigError(
-            {key: f"Invalid value {name} for configuration {key}: {error}"}
-        ) from error
+        raise ConfigError({key: class_problem(key, name, error)}) from error
+
+
+def class_problem(key: str, name: str, error: ConfigError) -> str:
+    """The message for a class that cannot be used, in Kafka's words."""
+    message = str(error)
+    if "does not implement" in message:
+        return message
+    return f"Invalid value {name} for configuration {key}: {message}"
 
 
 def _configure(configure: Callable[[], None], prefix: str) -> None:

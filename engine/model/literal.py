@@ -33,7 +33,7 @@ from engine.api.schema import (
     map_of,
 )  # fmt: skip
 from engine.api.struct import fits_integer
-from engine.converters.literal_token import Tokens
+from engine.model.literal_token import Tokens
 
 NULL: Final = SchemaAndValue(None, None)
 _WORDS: Final = (
