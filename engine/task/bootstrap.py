@@ -27,6 +27,7 @@ from engine.model.exit_status import (
 )  # fmt: skip
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
+from engine.plugins.config_transformer import ConfigTransformer
 from engine.plugins.registry import Plugins
 from engine.task import plan as planning
 from engine.task.lock import TaskLock
@@ -84,8 +85,9 @@ def _run(runtime: TaskRuntime) -> None:
         _LOCK_PATIENCE
     )
     plugins = Plugins()
-    runtime.config = plugins.resolve(assignment.connector_config, assignment.worker)
-    runtime.task_config = plugins.resolve(assignment.config, assignment.worker)
+    transformer = ConfigTransformer(plugins, assignment.worker)
+    runtime.config = transformer.resolve(assignment.connector_config)
+    runtime.task_config = transformer.resolve(assignment.config)
     _worker_task(runtime, plugins).run()
 
 
