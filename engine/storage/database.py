@@ -21,12 +21,20 @@ class Database:
         migrations: one script per schema version, in order; only new ones are ever appended.
         durable: whether a finished transaction survives a power failure, too. A killed process
             never loses one.
+        patience: seconds to wait for another writer.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        durable: bool = True,
+        patience: float = 10.0,
+    ) -> None:
         self.path = path
         with self._errors():
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=patience)
             try:
                 self._prepare(migrations, durable=durable)
             except BaseException:

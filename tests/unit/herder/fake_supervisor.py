@@ -143,7 +143,7 @@ class FakeSupervisor:
         condition = "PAUSED" if desire.paused else "RUNNING"
         if present is None or present.config_hash != desire.config_hash:
             self._run(task, desire.config_hash, condition)
-        elif present.condition != condition:
+        elif {present.condition, condition} == {"RUNNING", "PAUSED"}:
             self.tell(task, condition.lower(), condition=condition)
 
     def _run(
