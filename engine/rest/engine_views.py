@@ -7,13 +7,14 @@ from engine.herder.herder import TaskView, WorkerView
 from engine.model.slot import FIELDS, FIRST_COUNTER, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
+from engine.wire.message import Sample
 
 _COUNTERS: Final = FIELDS[FIRST_COUNTER:]
 
 
 def task_json(view: TaskView, rate: Rate | None, now_ns: int) -> dict[str, Any]:
     """One task; ``now_ns`` is CLOCK_MONOTONIC, by which the slot counts."""
-    report, slot, sample = view.report, view.slot, view.sample
+    report, slot, sample = view.report, view.slot, sample_of(view)
     return {
         "id": {"connector": view.id.connector, "task": view.id.task},
         "type": view.type,
@@ -43,6 +44,12 @@ def task_json(view: TaskView, rate: Rate | None, now_ns: int) -> dict[str, Any]:
         "since_commit_seconds": age(slot, "last_commit_ns", now_ns),
         "log_file": str(view.log_file) if view.log_file else None,
     }
+
+
+def sample_of(view: TaskView) -> Sample | None:
+    """What the process uses that runs now; the figures of a dead one would mislead."""
+    sample = view.sample
+    return sample if sample is not None and sample.pid == view.report.pid else None
 
 
 def rate_json(rate: Rate) -> dict[str, float | None]:

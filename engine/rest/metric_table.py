@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from engine.herder.herder import TaskView, WorkerView
+from engine.rest.engine_views import sample_of
 
 COUNTER: Final = "counter"
 GAUGE: Final = "gauge"
@@ -62,6 +63,14 @@ def _age(field: str) -> Callable[[TaskView, int], float | None]:
     return value
 
 
+def _sample(field: str) -> Callable[[TaskView, int], float | None]:
+    def value(view: TaskView, _now: int) -> float | None:
+        sample = sample_of(view)
+        return None if sample is None else float(getattr(sample, field))
+
+    return value
+
+
 def _heartbeat_age(view: TaskView, now: int) -> float | None:
     then = view.slot.get("heartbeat_ns", 0)
     return max(0, now - then) / 1e9 if then and view.report.pid is not None else None
@@ -105,7 +114,7 @@ TASK_METRICS: Final = (
     _counter("rebalances", "rebalances", "Changes of the partitions that a sink reads."),
     TaskMetric(
         "engine_task_cpu_seconds", COUNTER, "CPU time of the task's process; starts anew with it.",
-        lambda view, _now: view.sample.cpu_seconds if view.sample else None,
+        _sample("cpu_seconds"),
     ),
     _gauge("batch_max_records", "Records of the greatest batch.", _slot("batch_records_max")),
     _gauge("batch_max_seconds", "Longest time for a batch.", _seconds("batch_ns_max")),
@@ -130,9 +139,9 @@ TASK_METRICS: Final = (
     _gauge("last_exit_code", "Exit code of the last process, or its signal as a negative number.",
            lambda view, _now: view.report.exit_code),
     _gauge("resident_memory_bytes", "Resident memory of the task's process.",
-           lambda view, _now: view.sample.rss_bytes if view.sample else None),
+           _sample("rss_bytes")),
     _gauge("proportional_memory_bytes", "The same, shared pages counted in part (PSS).",
-           lambda view, _now: view.sample.pss_bytes if view.sample else None),
+           _sample("pss_bytes")),
 )  # fmt: skip
 
 TASK_SUMMARIES: Final = (

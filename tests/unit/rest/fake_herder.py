@@ -66,6 +66,7 @@ class FakeHerder:
         logs: log file by task.
         slots: slot values by task.
         offsets_problem: why offsets cannot be told.
+        sampled_pids: pids of the processes that were measured last, where it is not the one alive.
     """
 
     def __init__(self) -> None:
@@ -75,6 +76,7 @@ class FakeHerder:
         self.logs: dict[TaskId, Path] = {}
         self.slots: dict[TaskId, Mapping[str, int]] = {}
         self.offsets_problem = ""
+        self.sampled_pids: dict[TaskId, int] = {}
         self.generation = 0
 
     # -- reading -------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ class FakeHerder:
 
     def _view(self, task: TaskId, kind: str, report: TaskReport) -> TaskView:
         slot = self.slots.get(task) or slot_of(heartbeat_ns=time.monotonic_ns(), stage=2)
-        pid = report.pid or 0
+        pid = self.sampled_pids.get(task, report.pid)
         sample = Sample(task.connector, task.task, pid, 1.5, 30 << 20, 5 << 20) if pid else None
         return TaskView(task, kind, report, slot, sample, self.logs.get(task))
 

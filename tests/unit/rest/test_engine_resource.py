@@ -38,6 +38,7 @@ def test_a_task_is_shown_with_all_that_is_known(server: RestServer, herder: Fake
 def test_a_task_without_a_process_has_no_heartbeat(server: RestServer, herder: FakeHerder) -> None:
     herder.add("x")
     herder.set_tasks("x", condition="BACKOFF", pid=None, retry_in=1.5, exit_code=-9)
+    herder.sampled_pids[TaskId("x", 0)] = 1001
     task = server.ask("GET", "/engine/tasks/x/0").json
     assert (task["condition"], task["state"]) == ("BACKOFF", "RESTARTING")
     assert (task["retry_in_seconds"], task["exit_code"]) == (1.5, -9)

@@ -72,6 +72,7 @@ def test_a_task_is_in_exactly_one_state(server: RestServer, herder: FakeHerder) 
 def test_what_is_unknown_is_left_out(server: RestServer, herder: FakeHerder) -> None:
     herder.add("x")
     herder.set_tasks("x", pid=None)
+    herder.sampled_pids[TaskId("x", 0)] = 1001
     names = {name for name, _ in scrape(server)}
     for unknown in ("lag_records", "heartbeat_age_seconds", "last_exit_code", "cpu_seconds_total"):
         assert f"engine_task_{unknown}" not in names
