@@ -106,6 +106,8 @@ class HerderProcess:
             return await living
         except asyncio.CancelledError:
             return 0
+        finally:
+            self._link.close()
 
     def _ignore_signals(self) -> None:
         """The supervisor ends the herder last, by closing its socket.
