@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -82,33 +83,44 @@ def value_of(node: Any, schema: Schema | None) -> Any:
     if node is None:
         return None
     ((kind, value),) = node.items()
-    inner = schema.value_schema if schema else None
+    if kind in READERS:
+        return READERS[kind](value)
     match kind:
-        case "int8" | "int16" | "int32" | "int64":
-            return int(value)
-        case "float" | "double":
-            return float(value)
-        case "bytes":
-            return base64.b64decode(value)
-        case "decimal":
-            return Decimal(value)
         case "date":
             return date_of(value, schema)
         case "array":
-            return [value_of(each, inner) for each in value]
+            return [value_of(each, schema.value_schema if schema else None) for each in value]
         case "map":
-            keys = schema.key_schema if schema else None
-            return {value_of(k, keys): value_of(v, inner) for k, v in value}
-        case "struct":
+            keys, values = (schema.key_schema, schema.value_schema) if schema else (None, None)
+            return {value_of(k, keys): value_of(v, values) for k, v in value}
+        case _:
+            assert kind == "struct"
             assert schema
-            made = Struct(schema)
-            for name, each in value:
-                if each is not None:
-                    field = schema.field(name)
-                    assert field
-                    made.put(name, value_of(each, field.schema))
-            return made
-    return value
+            return struct_of(value, schema)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "int8": int,
+    "int16": int,
+    "int32": int,
+    "int64": int,
+    "float": float,
+    "double": float,
+    "bytes": base64.b64decode,
+    "decimal": Decimal,
+    "string": str,
+    "boolean": bool,
+}
+
+
+def struct_of(pairs: Any, schema: Schema) -> Struct:
+    made = Struct(schema)
+    for name, node in pairs:
+        field = schema.field(name)
+        assert field
+        if node is not None:
+            made.put(name, value_of(node, field.schema))
+    return made
 
 
 def date_of(milliseconds: int, schema: Schema | None) -> Any:
@@ -124,13 +136,7 @@ def described(schema: Schema | None) -> Any:
     """A schema as the golden file describes it."""
     if schema is None:
         return None
-    made: Case = {"type": schema.type.name}
-    if schema.type is Type.MAP:
-        made["key"] = described(schema.key_schema)
-    if schema.type in (Type.MAP, Type.ARRAY):
-        made["value"] = described(schema.value_schema)
-    if schema.type is Type.STRUCT:
-        made["fields"] = [[f.name, described(f.schema)] for f in schema.fields]
+    made: Case = {"type": schema.type.name, **inner_described(schema)}
     for key in ("name", "version", "doc", "parameters"):
         if getattr(schema, key) is not None:
             made[key] = getattr(schema, key)
@@ -139,6 +145,18 @@ def described(schema: Schema | None) -> Any:
     if schema.default is not None:
         made["default"] = plain(schema.default, schema)
     return made
+
+
+def inner_described(schema: Schema) -> Case:
+    match schema.type:
+        case Type.MAP:
+            return {"key": described(schema.key_schema), "value": described(schema.value_schema)}
+        case Type.ARRAY:
+            return {"value": described(schema.value_schema)}
+        case Type.STRUCT:
+            return {"fields": [[f.name, described(f.schema)] for f in schema.fields]}
+        case _:
+            return {}
 
 
 def plain(value: Any, schema: Schema | None) -> Any:
@@ -162,7 +180,8 @@ def plain(value: Any, schema: Schema | None) -> Any:
             return sorted(pairs, key=repr)
         case Struct():
             return [[f.name, plain(value.get(f.name), f.schema)] for f in value.schema.fields]
-    return str(value) if isinstance(value, Decimal) else value
+        case _:
+            return str(value) if isinstance(value, Decimal) else value
 
 
 def golden_plain(node: Any) -> Any:
@@ -211,6 +230,11 @@ def read(converter: Converter | HeaderConverter, case: Case) -> SchemaAndValue:
     return converter.to_connect_data("t", raw)
 
 
+def converted(case: Case) -> bytes | SchemaAndValue | None:
+    converter = converter_of(case)
+    return written(converter, case) if "write" in case else read(converter, case)
+
+
 def without_class(message: str) -> str:
     """A message up to the name of a class, which is Java's there and Python's here."""
     for word in (": class ", ": <class ", "(was class ", "(was <class ", " type class ",
@@ -224,8 +248,7 @@ def test_a_converter_does_what_kafkas_own_does(case: Case) -> None:
     result = case["result"]
     if "error" in result:
         with pytest.raises(DataError) as caught:
-            converter = converter_of(case)
-            written(converter, case) if "write" in case else read(converter, case)
+            converted(case)
         assert without_class(str(caught.value)) == without_class(result["message"])
     elif "write" in case:
         expected = None if result["bytes"] is None else base64.b64decode(result["bytes"])
