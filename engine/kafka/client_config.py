@@ -46,7 +46,6 @@ _PRODUCER_DEFAULTS: Final = {
     "queue.buffering.max.kbytes": "16384",
     "queue.buffering.max.messages": "200000",
     "partitioner": "murmur2_random",
-    "delivery.report.only.error": "true",
 }
 _CONSUMER_DEFAULTS: Final = {
     **_SHARED_DEFAULTS,
@@ -126,6 +125,8 @@ def consumer_config(
     config = _layered("consumer", group, worker, connector, client_id)
     config.properties |= {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
     config.poll_records = int(config.properties.pop("max.poll.records", DEFAULT_POLL_RECORDS))
+    if not config.properties["group.instance.id"]:
+        del config.properties["group.instance.id"]
     if config.properties.get("group.protocol", "classic").lower() == "consumer":
         for name in ("partition.assignment.strategy", "session.timeout.ms"):
             config.properties.pop(name, None)  # the broker decides them in this protocol

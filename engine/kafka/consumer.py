@@ -6,6 +6,7 @@ Used by one thread. Rebalances are told to a :class:`RebalanceListener` from ins
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from confluent_kafka import (
@@ -38,10 +39,18 @@ _PASSING: Final = frozenset((
 _LEAVE_PATIENCE: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How partitions that came are read: from where, unless the group knows; and whether yet."""
+
+    offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
+    paused: frozenset[TopicPartition] = frozenset()
+
+
 class RebalanceListener(Protocol):
     """Hears which partitions come and go."""
 
-    def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+    def on_assigned(self, partitions: frozenset[TopicPartition]) -> Opening:
         """These came; nothing has been read from them yet."""
 
     def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
@@ -78,6 +87,10 @@ class Fetch:
         """The raw headers of each."""
         return [m.headers() or () for m in self.messages]  # type: ignore[misc]
 
+    def has_headers(self) -> bool:
+        """Whether any record has headers."""
+        return any(map(Message.headers, self.messages))
+
     def positions(self) -> list[Position]:
         """Topic, partition and offset of each."""
         return [
@@ -92,6 +105,9 @@ class Fetch:
     def without(self, partitions: frozenset[TopicPartition]) -> "Fetch":
         """The same without the records of some partitions."""
         return Fetch([m for m in self.messages if (m.topic(), m.partition()) not in partitions])
+
+
+_NOTHING: Final = Fetch(())
 
 
 class TaskConsumer:
@@ -116,6 +132,9 @@ class TaskConsumer:
         self._most = config.poll_records
         self._raised: Exception | None = None
         self._gone: set[TopicPartition] = set()
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._client_assigned: list[ClientPartition] = []
+        self._is_static = "group.instance.id" in config.properties
         properties: dict[str, Any] = {
             **config.properties,
             "error_cb": self.link.on_error,
@@ -134,9 +153,9 @@ class TaskConsumer:
         """Join the group for these topics; one that begins with ``^`` is a regular expression."""
         self._consumer.subscribe(
             list(topics),
-            on_assign=lambda _, found: self._tell(self._listener.on_assigned, found),
-            on_revoke=lambda _, found: self._leave(self._listener.on_revoked, found),
-            on_lost=lambda _, found: self._leave(self._listener.on_lost, found),
+            on_assign=lambda _, found: self._take(found),
+            on_revoke=lambda _, found: self._give(self._listener.on_revoked, found),
+            on_lost=lambda _, found: self._give(self._listener.on_lost, found),
         )
 
     def fetch(self, seconds: float) -> Fetch:
@@ -146,40 +165,59 @@ class TaskConsumer:
             AuthenticationError: this client may not read.
             RetriableError: the client is broken; a new process may do better.
         """
+        self._raise_stored()
         self._gone.clear()
         first = self._consumer.poll(seconds)
-        messages: list[Message] = []
-        if first is not None:
-            messages = [first, *self._consumer.consume(self._most - 1, 0)]
-            if any(map(Message.error, messages)):
-                messages = [m for m in messages if not self._is_error(m)]
-            if messages:
-                self.link.is_up()
-        self._raise_stored()
-        if self.link.is_down:
-            self.link.probe(self._ask, time.monotonic())
+        if first is None:
+            self._raise_stored()
+            if self.link.is_down:
+                self.link.probe(self._ask, time.monotonic())
+            return _NOTHING
+        messages = [first, *self._consumer.consume(self._most - 1, 0)]
+        if any(map(Message.error, messages)):
+            messages = [m for m in messages if not self._is_error(m)]
+        if messages:
+            self.link.is_up()
         fetched = Fetch(messages)
         return fetched.without(frozenset(self._gone)) if self._gone else fetched
 
+    def serve(self, seconds: float) -> None:
+        """Hear answers at the end, when everything is paused; a stray record stays uncommitted."""
+        self._consumer.poll(seconds)
+
+    def put_back(self, fetch: Fetch) -> None:
+        """Have these fetched once more."""
+        firsts: dict[TopicPartition, int] = {}
+        for topic, partition, offset in fetch.positions():
+            firsts.setdefault(TopicPartition(topic, partition), offset)
+        self.seek(firsts)
+
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member reads now."""
-        return _partitions(self._consumer.assignment())
+        return self._assigned
 
     def positions(self) -> dict[TopicPartition, int]:
         """The next offset of each partition from which something was read."""
-        assigned = self._consumer.assignment()
-        if not assigned:
+        if not self._client_assigned:
             return {}
         return {
             TopicPartition(p.topic, p.partition): p.offset
-            for p in self._consumer.position(assigned)
+            for p in self._consumer.position(self._client_assigned)
             if p.offset >= 0
         }
+
+    def committed_offsets(self, seconds: float) -> dict[TopicPartition, int] | None:
+        """What the group has committed for this member's partitions; None without an answer."""
+        try:
+            found = self._consumer.committed(self._client_assigned, timeout=seconds)
+        except KafkaException:
+            return None
+        return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def lag(self, positions: Mapping[TopicPartition, int]) -> int | None:
         """Records between the positions and the ends of the partitions, None when unknown."""
         total, known = 0, False
-        for each in self._consumer.assignment():
+        for each in self._client_assigned:
             low, high = self._consumer.get_watermark_offsets(each, cached=True)
             if high >= 0:
                 start = positions.get(TopicPartition(each.topic, each.partition), max(low, 0))
@@ -212,13 +250,22 @@ class TaskConsumer:
         self._consumer.resume(_client_partitions(partitions))
 
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Read on from these offsets."""
-        for each in _with_offsets(offsets):
-            self._consumer.seek(each)
+        """Read on from these offsets.
 
-    def rewind(self, partitions: Iterable[TopicPartition]) -> None:
+        Raises:
+            RetriableError: the client cannot do it now.
+        """
+        for each in _with_offsets(offsets):
+            try:
+                self._consumer.seek(each)
+            except KafkaException as error:
+                raise to_connect_error(error, f"cannot seek in {each.topic}") from error
+
+    def rewind(self) -> None:
         """Read on from what was committed, or from where the group would start."""
-        stored = [ClientPartition(p.topic, p.partition, OFFSET_STORED) for p in partitions]
+        stored = [
+            ClientPartition(p.topic, p.partition, OFFSET_STORED) for p in self._client_assigned
+        ]
         if not stored:
             return
         if self._is_incremental:
@@ -227,13 +274,14 @@ class TaskConsumer:
         else:
             self._consumer.assign(stored)
 
-    def leave(self) -> None:
-        """Leave the group for good, so that others get the partitions at once.
+    def close(self, *, final: bool) -> None:
+        """Let go. Partitions pass to others at once when this is final, else to a successor.
 
-        Closing alone would not do it: a static member that closes is expected to come back.
+        Closing alone would not do it: a static member that closes is expected to come back. And
+        one that is to come back need not close, which may wait for brokers.
         """
         self._listener = _NobodyListens()
-        if self.link.is_down:
+        if self.link.is_down or not (final or not self._is_static):
             return
         self._consumer.unsubscribe()
         deadline = time.monotonic() + _LEAVE_PATIENCE
@@ -241,23 +289,42 @@ class TaskConsumer:
             self._consumer.poll(0.02)
         self._consumer.close()
 
-    def _tell(
-        self,
-        hear: "Callable[[frozenset[TopicPartition]], None]",
-        found: "Sequence[ClientPartition]",
-    ) -> None:
+    def _take(self, found: "Sequence[ClientPartition]") -> None:
+        """Partitions came: let the listener choose where to begin, then begin."""
         try:
-            hear(_partitions(found))
+            opening = self._listener.on_assigned(_partitions(found))
         except Exception as error:  # noqa: BLE001 (it must not pass through the client's frames)
             self._raised = self._raised or error
+            opening = Opening()
+        for each in found:
+            start = opening.offsets.get(TopicPartition(each.topic, each.partition))
+            if start is not None:
+                each.offset = start
+        if self._is_incremental:
+            self._consumer.incremental_assign(list(found))
+        else:
+            self._consumer.assign(list(found))
+        if opening.paused:
+            self.pause(opening.paused)
+        self._remember(_partitions(found) | (self._assigned if self._is_incremental else set()))
 
-    def _leave(
+    def _give(
         self,
         hear: "Callable[[frozenset[TopicPartition]], None]",
         found: "Sequence[ClientPartition]",
     ) -> None:
-        self._gone |= _partitions(found)
-        self._tell(hear, found)
+        """Partitions go: let the listener finish with them first."""
+        gone = _partitions(found)
+        self._gone |= gone
+        try:
+            hear(gone)
+        except Exception as error:  # noqa: BLE001 (it must not pass through the client's frames)
+            self._raised = self._raised or error
+        self._remember(self._assigned - gone)
+
+    def _remember(self, assigned: frozenset[TopicPartition]) -> None:
+        self._assigned = frozenset(assigned)
+        self._client_assigned = _client_partitions(sorted(assigned))
 
     def _is_error(self, message: "Message") -> bool:
         error = message.error()
@@ -278,17 +345,17 @@ class TaskConsumer:
         self.committed.append(failed.str() if failed else None)
 
     def _ask(self, patience: float) -> object:
-        assigned = self._consumer.assignment()
-        if assigned:
-            return self._consumer.list_topics(assigned[0].topic, timeout=patience)
+        if self._client_assigned:
+            return self._consumer.list_topics(self._client_assigned[0].topic, timeout=patience)
         return self._consumer.list_topics(timeout=patience)
 
 
 class _NobodyListens:
     """Hears the end of a member whose partitions are settled already."""
 
-    def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+    def on_assigned(self, partitions: frozenset[TopicPartition]) -> Opening:  # noqa: ARG002
         """Nothing to do."""
+        return Opening()
 
     def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Nothing to do."""

@@ -26,6 +26,7 @@ class TaskProducer:
     Args:
         config: from :func:`engine.kafka.client_config.producer_config`.
         keep_on: called while records wait for room, about ten times a second; False gives up.
+        hears_all: callbacks of single records hear of successes, too.
 
     Attributes:
         failures: what was not delivered, oldest first; whoever deals with them clears the list.
@@ -36,7 +37,9 @@ class TaskProducer:
         ConfigError: the client library refuses a property.
     """
 
-    def __init__(self, config: ClientConfig, keep_on: Callable[[], bool]) -> None:
+    def __init__(
+        self, config: ClientConfig, keep_on: Callable[[], bool], *, hears_all: bool = False
+    ) -> None:
         self.failures: list[DeliveryFailure] = []
         self.link = BrokerLink(config.properties["bootstrap.servers"])
         self._keep_on = keep_on
@@ -47,6 +50,7 @@ class TaskProducer:
             **config.properties,
             "error_cb": self.link.on_error,
             "on_delivery": self.on_delivery,
+            "delivery.report.only.error": not hears_all,
         }
         try:
             self._producer = Producer(properties)

@@ -80,7 +80,7 @@ class WorkerSourceTask:
             AuthenticationError: Kafka refuses this client.
             RetriableError: a new process may do better.
         """
-        self._producer = TaskProducer(self._client, self._keep_on)
+        self._producer = TaskProducer(self._client, self._keep_on, hears_all=self._wants_records)
         self._judge = DeliveryJudge(self._producer, self._operator, self._store, self._topic_admin)
         self._slot.stage = "start"
         self._task.initialize(SourceContext(self._runtime, self._conditions, self._store))
@@ -97,11 +97,11 @@ class WorkerSourceTask:
         except BaseException:
             if not self._judge.is_lossy:
                 try:
-                    self._commit(self._config.final_flush)
+                    self._commit(self._config.final_flush, is_last=True)
                 except Exception as error:  # noqa: BLE001 (the first failure is the one to tell)
                     self._log.error("the last commit failed", error=str(error))
             raise
-        self._commit(self._config.final_flush)
+        self._commit(self._config.final_flush, is_last=True)
 
     def _is_started(self) -> bool:
         """Start the task, when it is not to be paused from the beginning."""
@@ -256,12 +256,12 @@ class WorkerSourceTask:
         self._conditions.say("kafka", producer.link.text)
         self._judge.judge()
 
-    def _commit(self, patience: float) -> bool:
+    def _commit(self, patience: float, *, is_last: bool = False) -> bool:
         """Wait until everything sent is in Kafka, and commit the offsets behind it."""
         slot, began = self._slot, time.monotonic_ns()
         slot.stage = "flush"
         self._next_commit = time.monotonic() + self._config.offset_flush_interval
-        if not self._is_drained(patience):
+        if not self._is_drained(patience, is_last=is_last):
             slot.add("commit_failures", 1)
             self._log.warning(
                 "records wait for Kafka; offsets are committed later",
@@ -277,7 +277,7 @@ class WorkerSourceTask:
         slot.raise_to("commit_ns_max", took)
         return True
 
-    def _is_drained(self, patience: float) -> bool:
+    def _is_drained(self, patience: float, *, is_last: bool) -> bool:
         deadline = time.monotonic() + patience
         while (left := deadline - time.monotonic()) > 0 or not self._producer.queued:
             remaining = self._producer.flush(max(0.0, min(_FLUSH_SLICE, left)))
@@ -285,6 +285,9 @@ class WorkerSourceTask:
             self._observe()
             if not remaining:
                 return True
+            self._runtime.take_orders()
+            if self._runtime.is_stopping and not is_last:
+                return False  # the last commit waits as long as there is time
         return False
 
     def _is_stored(self) -> bool:
@@ -383,8 +386,6 @@ class WorkerSourceTask:
         if self._creation is not None:
             limits.append(self._creation.batch_limit())
         client.limit_batch(limits)
-        if self._wants_records:
-            client.properties["delivery.report.only.error"] = "false"
         for key, reason in client.ignored.items():
             self._log.warning("configuration key is ignored", key=key, reason=reason)
         return client

@@ -133,6 +133,11 @@ class RetryWithToleranceOperator:
         self._reporters = reporters
         self._clock = clock
 
+    @property
+    def has_reporters(self) -> bool:
+        """Whether anybody hears of failures."""
+        return bool(self._reporters)
+
     def execute(
         self, stage: Stage, executing: type, operation: Callable[[], T], record: Any
     ) -> T | Failed:

@@ -1,0 +1,198 @@
+"""From consumed messages to a sink's batch."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from engine.api.converter import Converter, HeaderConverter
+from engine.api.record import (
+    Column,
+    Headers,
+    Position,
+    SchemaAndValue,
+    SinkBatch,
+    SinkRecord,
+    Timestamp,
+    column_of,
+)  # fmt: skip
+from engine.kafka.consumer import Fetch
+from engine.model.slot import Slot
+from engine.task.task_plugins import TaskPlugins
+from engine.task.tolerance import Failed, RetryWithToleranceOperator, Stage
+
+
+class SinkConversion:
+    """Converts whole fetches, and record by record what does not convert as a whole.
+
+    Args:
+        plugins: the task's converters and transformations.
+        operator: decides about records that fail.
+        slot: where filtered records are counted.
+        topic: the only topic that can come, None when there may be several.
+    """
+
+    def __init__(
+        self,
+        plugins: TaskPlugins,
+        operator: RetryWithToleranceOperator,
+        slot: Slot,
+        topic: str | None,
+    ) -> None:
+        self._plugins = plugins
+        self._operator = operator
+        self._slot = slot
+        self._topic = topic
+
+    def convert(self, fetch: Fetch) -> SinkBatch:
+        """The fetch as a batch.
+
+        Raises:
+            ToleranceExceededError: a record is bad and that is not allowed for.
+        """
+        values = fetch.values()
+        size = _size(values)
+        self._slot.add("bytes_in", size)
+        try:
+            batch = self._whole(fetch, values)
+        except Exception:  # noqa: BLE001 (the same one at a time shows which record it is)
+            return self._one_by_one(fetch)
+        if self._plugins.transformations:
+            return self._transformed(list(batch.records()))
+        return batch
+
+    def _whole(self, fetch: Fetch, raw: Sequence[bytes | None]) -> SinkBatch:
+        plugins = self._plugins
+        topics = None if self._topic is not None else fetch.topics()
+        keys = fetch.keys()
+        headers = fetch.headers() if fetch.has_headers() else None
+        convert_keys = partial(self._column, plugins.key_converter, topics, keys)
+        no_keys = keys.count(None) == len(keys)  # nothing can be wrong with them: on first use
+        return SinkBatch(
+            self._column(plugins.value_converter, topics, raw),
+            positions=fetch.positions,
+            keys=convert_keys if no_keys else convert_keys(),
+            headers=None if headers is None else self._all_headers(fetch, headers),
+            timestamps=fetch.timestamps,
+        )
+
+    def _column(
+        self, converter: Converter, topics: Sequence[str] | None, raw: Sequence[bytes | None]
+    ) -> Column:
+        """Convert a column; records of different topics are converted apart."""
+        if topics is None:
+            return converter.to_connect_batch(self._topic or "", raw)
+        if topics.count(topics[0]) == len(topics):
+            return converter.to_connect_batch(topics[0], raw)
+        found: dict[str, list[int]] = {}
+        for index, topic in enumerate(topics):
+            found.setdefault(topic, []).append(index)
+        pairs: list[SchemaAndValue] = [SchemaAndValue(None, None)] * len(raw)
+        for topic, indexes in found.items():
+            column = converter.to_connect_batch(topic, [raw[i] for i in indexes])
+            for at, index in enumerate(indexes):
+                pairs[index] = SchemaAndValue(column.schema_of(at), column[at])
+        return column_of(pairs)
+
+    def _all_headers(
+        self, fetch: Fetch, raw: Sequence[Sequence[tuple[str, bytes | None]]]
+    ) -> list[Headers]:
+        convert = self._plugins.header_converter
+        return [
+            _headers(convert, topic, each) if each else ()
+            for topic, each in zip(fetch.topics(), raw, strict=True)
+        ]
+
+    def _one_by_one(self, fetch: Fetch) -> SinkBatch:
+        records = []
+        columns = (fetch.positions(), fetch.keys(), fetch.values(), fetch.headers())
+        for position, key, value, headers, timestamp in zip(
+            *columns, fetch.timestamps(), strict=True
+        ):
+            raw = SinkRecord(
+                *position,
+                value=value,
+                key=key,
+                timestamp=timestamp.milliseconds,
+                timestamp_type=timestamp.type,
+            )
+            record = self._record(raw, headers)
+            if record is not None:
+                records.append(record)
+        return self._transformed(records)
+
+    def _record(
+        self, raw: SinkRecord, raw_headers: Sequence[tuple[str, bytes | None]]
+    ) -> SinkRecord | None:
+        """The record with its parts converted; None when it is given up."""
+        plugins, topic = self._plugins, raw.topic
+        parts: dict[Stage, Any] = {}
+        steps: Mapping[Stage, tuple[object, Any]] = {
+            Stage.KEY_CONVERTER: (
+                plugins.key_converter,
+                lambda: plugins.key_converter.to_connect_data(topic, raw.key),
+            ),
+            Stage.VALUE_CONVERTER: (
+                plugins.value_converter,
+                lambda: plugins.value_converter.to_connect_data(topic, raw.value),
+            ),
+            Stage.HEADER_CONVERTER: (
+                plugins.header_converter,
+                lambda: _headers(plugins.header_converter, topic, raw_headers),
+            ),
+        }
+        for stage, (plugin, operation) in steps.items():
+            parts[stage] = self._operator.execute(stage, type(plugin), operation, raw)
+            if isinstance(parts[stage], Failed):
+                return None
+        key, value = parts[Stage.KEY_CONVERTER], parts[Stage.VALUE_CONVERTER]
+        return SinkRecord(
+            topic,
+            raw.partition,
+            raw.offset,
+            value=value.value,
+            value_schema=value.schema,
+            key=key.value,
+            key_schema=key.schema,
+            timestamp=raw.timestamp,
+            timestamp_type=raw.timestamp_type,
+            headers=parts[Stage.HEADER_CONVERTER],
+        )
+
+    def _transformed(self, records: Sequence[SinkRecord]) -> SinkBatch:
+        chain = self._plugins.transformations
+        if not chain:
+            return batch_of(records)
+        self._slot.stage = "transform"
+        kept = []
+        for record in records:
+            changed = chain.apply(record, self._operator)
+            if changed is None:
+                self._slot.add("records_filtered", 1)
+            elif not isinstance(changed, Failed):
+                kept.append(changed)
+        return batch_of(kept)
+
+
+def batch_of(records: Sequence[SinkRecord]) -> SinkBatch:
+    """A batch of single records."""
+    return SinkBatch(
+        column_of([SchemaAndValue(r.value_schema, r.value) for r in records]),
+        positions=[Position(r.topic, r.partition, r.offset) for r in records],
+        keys=column_of([SchemaAndValue(r.key_schema, r.key) for r in records]),
+        headers=[r.headers for r in records],
+        timestamps=[Timestamp(r.timestamp_type, r.timestamp) for r in records],
+    )
+
+
+def _headers(
+    converter: HeaderConverter, topic: str, raw: Sequence[tuple[str, bytes | None]]
+) -> Headers:
+    convert = converter.to_connect_header
+    return [(name, convert(topic, name, value)) for name, value in raw]
+
+
+def _size(column: Sequence[bytes | None]) -> int:
+    try:
+        return sum(map(len, column))  # type: ignore[arg-type]
+    except TypeError:  # there are tombstones
+        return sum(len(each) for each in column if each is not None)
