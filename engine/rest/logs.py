@@ -43,7 +43,9 @@ class LogsResource:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            await response.write(_last(tails, _TAIL_DEFAULT if count is None else count))
+            wanted = _TAIL_DEFAULT if count is None else count
+            # in a thread, for a long log must not hold up the other requests
+            await response.write(await asyncio.to_thread(_last, tails, wanted))
             if is_true(request, "follow") and request.method != "HEAD":
                 await self._follow(request, response, task, tails)
             await response.write_eof()
