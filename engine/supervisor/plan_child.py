@@ -35,6 +35,7 @@ class PlanChild:
         self._on_ended = on_ended
         self._pid: int | None = None
         self._request: Request | None = None
+        self._zygote: Zygote | None = None
         self._is_late = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -45,33 +46,38 @@ class PlanChild:
         self._request = Request(
             fork, (socket_fd, output.write_fd, request_fd), self._forked, self._failed
         )
+        self._zygote = zygote
         self._deadline = asyncio.get_running_loop().call_later(self._plan.deadline, self._too_late)
         zygote.submit(self._request)
 
     def _forked(self, pid: int) -> None:
         self._pid = pid
+        is_cancelled = self._request is not None and self._request.is_cancelled
         self._request = None
         self._close()
         self._reaper.watch(pid, self._exited, kills_group=True)
-        if self._is_late:
+        if is_cancelled:
             self.kill()
 
     def _failed(self, reason: str) -> None:
+        self._request = None
         self._close()
-        self._end(reason)
+        self._end(self._lateness if self._is_late else reason)
 
     def _too_late(self) -> None:
         self._is_late = True
-        if self._request is not None:
-            self._request.is_cancelled = True
         self.kill()
 
     def _exited(self, status: ExitStatus) -> None:
         self._pid = None
         if self._is_late:
-            self._end(f"deadline of {self._plan.deadline:g} s exceeded")
+            self._end(self._lateness)
         else:
             self._end(None if status.code == 0 else str(status))
+
+    @property
+    def _lateness(self) -> str:
+        return f"deadline of {self._plan.deadline:g} s exceeded"
 
     def _end(self, problem: str | None) -> None:
         if self._deadline is not None:
@@ -83,7 +89,9 @@ class PlanChild:
             os.close(self._descriptors.pop())
 
     def kill(self) -> None:
-        """SIGKILL it and what it started."""
+        """SIGKILL it and what it started; take the wish back when there is no process yet."""
+        if self._request is not None and self._zygote is not None:
+            self._zygote.cancel(self._request)
         if self._pid is not None:
             signal_group(self._pid, signal.SIGKILL)
             os.kill(self._pid, signal.SIGKILL)

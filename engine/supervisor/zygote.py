@@ -29,6 +29,7 @@ from engine.wire.message import (
 )  # fmt: skip
 
 _HANGS_AFTER: Final = 10.0
+_LONGEST_PRELOAD: Final = 60.0
 _MOST_AT_ONCE: Final = 16
 
 _ENVIRONMENT: Final = {
@@ -40,7 +41,7 @@ _ENVIRONMENT: Final = {
 """Less memory for each task, and no threads that an import would start."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """A process that is wanted.
 
@@ -69,7 +70,13 @@ class Zygote:
         restarts: how often it had to be started again.
     """
 
-    def __init__(self, log: Log, reaper: Reaper, preload: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        reaper: Reaper,
+        preload: tuple[str, ...],
+        longest_preload: float = _LONGEST_PRELOAD,
+    ) -> None:
         self._log = log
         self._reaper = reaper
         self._preload = preload
@@ -77,6 +84,10 @@ class Zygote:
         self._sent: dict[int, Request] = {}
         self._channel: Channel[ZygoteToSupervisor] | None = None
         self._is_ready = False
+        self._is_preloading = False
+        self._failed_preloads = 0
+        self._longest_preload = longest_preload
+        self._started_at = 0.0
         self._is_closing = False
         self._backoff = Backoff()
         self._output: LogPipe | None = None
@@ -98,7 +109,8 @@ class Zygote:
         ]  # fmt: skip
         descriptors = {1: self._output.write_fd, 2: self._output.write_fd, 3: theirs.fileno()}
         loop = asyncio.get_running_loop()
-        self._backoff.started(loop.time())
+        self._started_at = loop.time()
+        self._backoff.started(self._started_at)
         try:
             self.pid = Program(argv, descriptors, _ENVIRONMENT).spawn()
         except OSError as error:
@@ -108,6 +120,7 @@ class Zygote:
             return
         finally:
             theirs.close()
+        self._is_preloading = True
         self._reaper.watch(self.pid, self._exited)
         self._channel = Channel(ours, ZygoteToSupervisor)
         loop.add_reader(ours.fileno(), self._receive)
@@ -116,6 +129,14 @@ class Zygote:
         """Ask for a process."""
         self._waiting.append(request)
         self._send_waiting()
+
+    def cancel(self, request: Request) -> None:
+        """Nobody wants it any more; it fails at once, unless its process is on its way."""
+        request.is_cancelled = True
+        if request in self._waiting:
+            self._waiting.remove(request)
+            # not from here: the caller may be in the middle of a decision
+            asyncio.get_running_loop().call_soon(request.on_failed, "cancelled")
 
     def _send_waiting(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -160,6 +181,8 @@ class Zygote:
         match message:
             case ZygoteReady():
                 self._is_ready = True
+                self._is_preloading = False
+                self._failed_preloads = 0
             case ZygoteRefused(reason):
                 self._refused(reason)
             case Forked(token, pid):
@@ -201,9 +224,20 @@ class Zygote:
             self._output.drain()
         if self._is_closing:
             return
+        if self._is_preloading:
+            self._preload_failed()
         self._log.warning("the zygote ended; tasks go on without it", status=str(status))
         if self._channel is None:
             self._start_later()
+
+    def _preload_failed(self) -> None:
+        """Once may be an accident; twice in a row, it is what the preload does."""
+        self._failed_preloads += 1
+        if self._preload and self._failed_preloads > 1:
+            self._log.warning(
+                "the zygote ends in its preload; going on without it", modules=self._preload
+            )
+            self._preload = ()
 
     def _start_later(self) -> None:
         if self._is_closing:
@@ -219,8 +253,10 @@ class Zygote:
     def check(self, now: float) -> None:
         """End a zygote that does not answer; called on every tick."""
         oldest = min((r.sent_at for r in self._sent.values()), default=now)
-        if self.pid is not None and now - oldest > _HANGS_AFTER:
+        is_late = self._is_preloading and now - self._started_at > self._longest_preload
+        if self.pid is not None and (is_late or now - oldest > _HANGS_AFTER):
             self._log.error("the zygote does not answer; it is killed", pid=self.pid)
+            self._failed_preloads += is_late
             self.kill()
 
     def kill(self) -> None:
