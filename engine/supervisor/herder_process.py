@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import contextlib
 import os
 import signal
 import socket
@@ -93,8 +92,15 @@ class HerderProcess:
         }
         self._backoff.started(loop.time())
         self.is_ready = False
-        with contextlib.closing(theirs):
+        try:
             self.pid = Program(argv, descriptors, {"MALLOC_ARENA_MAX": "2"}).spawn()
+        except OSError as error:
+            ours.close()
+            self._log.error("the herder cannot be started", error=str(error))
+            self._execute_later()
+            return
+        finally:
+            theirs.close()
         self._reaper.watch(self.pid, self._exited, kills_group=True)
         self._channel = Channel(ours, HerderToSupervisor)
         loop.add_reader(ours.fileno(), self._receive)
@@ -180,6 +186,9 @@ class HerderProcess:
             self._on_refused(status.code)
             return
         self._log.warning("the herder ended; tasks go on without it", status=str(status))
+        self._execute_later()
+
+    def _execute_later(self) -> None:
         self.restarts += 1
         loop = asyncio.get_running_loop()
         loop.call_later(self._backoff.delay(loop.time()), self._execute_again)

@@ -58,13 +58,21 @@ class ServiceProcess:
             status=str(status),
             output=str(self._output),
         )
+        self._start_later()
+
+    def _start_later(self) -> None:
         self.restarts += 1
         loop = asyncio.get_running_loop()
         loop.call_later(self._backoff.delay(loop.time()), self._start_again)
 
     def _start_again(self) -> None:
-        if not self._is_closing:
+        if self._is_closing:
+            return
+        try:
             self.start()
+        except OSError as error:
+            self._log.error("a service cannot be started", error=str(error))
+            self._start_later()
 
     def terminate(self) -> None:
         """Ask it to end, for good."""
