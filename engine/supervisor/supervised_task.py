@@ -23,7 +23,7 @@ from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.strays import kill_strays
 from engine.supervisor.zygote import Request, Zygote
-from engine.wire.channel import Channel
+from engine.wire.channel import Channel, shorten
 from engine.wire.message import (
     Failing,
     Fork,
@@ -194,7 +194,7 @@ class SupervisedTask:
 
     def _terminate(self, *, is_final: bool) -> None:
         if self._request is not None:
-            self._request.is_cancelled = True
+            self._host.zygote.cancel(self._request)
         self._tell(Stop(is_final))
         self._signal(signal.SIGTERM, signal.SIGCONT)
 
@@ -291,7 +291,7 @@ class SupervisedTask:
             config_hash=state.process_hash,
             pid=self.pid,
             reason=state.reason,
-            trace=state.trace[:_LONGEST_TRACE] if state.trace else None,
+            trace=shorten(state.trace, _LONGEST_TRACE) if state.trace else None,
             note=state.note,
             restarts=state.restarts,
             retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
@@ -301,7 +301,7 @@ class SupervisedTask:
     def kill_now(self) -> None:
         """End the process without asking."""
         if self._request is not None:
-            self._request.is_cancelled = True
+            self._host.zygote.cancel(self._request)
         self._kill()
 
     def close(self) -> None:

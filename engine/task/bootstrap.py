@@ -36,7 +36,7 @@ from engine.task.sink_loop import WorkerSinkTask
 from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire import log_sequence
-from engine.wire.channel import Channel
+from engine.wire.channel import Channel, shorten
 from engine.wire.message import Failing, Fork, SupervisorToTask, TaskAssignment
 from engine.wire.sealed import unseal
 
@@ -105,11 +105,12 @@ def _worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | W
 def _tell(control: "Channel[SupervisorToTask]", runtime: TaskRuntime, error: BaseException) -> None:
     """Last words: why this process is going to end."""
     summary = f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))
-    words = Failing(runtime.generation, summary[:4096], trace[-_LONGEST_TRACE:], runtime.slot.stage)
+    written = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
+    trace = written[-_LONGEST_TRACE:].decode("utf-8", "ignore")
+    words = Failing(runtime.generation, shorten(summary, 4096), trace, runtime.slot.stage)
     control.sock.setblocking(True)
     control.sock.settimeout(1.0)
     try:
         control.send(words)
     except OSError:
-        os.write(2, trace.encode("utf-8", "backslashreplace"))
+        os.write(2, written)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from engine.model.slot import Slot
-from engine.wire.channel import Channel
+from engine.wire.channel import Channel, shorten
 from engine.wire.message import (
     PausedChanged,
     Ready,
@@ -112,7 +112,8 @@ class TaskRuntime:
         """Say in the status what the task waits for or suffers from; None when it is over."""
         if text != self._condition:
             self._condition = text
-            self._send(TaskCondition(self.generation, text if text is None else text[:4096]))
+            shown = None if text is None else shorten(text, 4096)
+            self._send(TaskCondition(self.generation, shown))
 
     def _send(self, message: msgspec.Struct) -> None:
         try:

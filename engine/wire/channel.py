@@ -19,6 +19,11 @@ _ENCODER = msgspec.msgpack.Encoder()
 M = TypeVar("M")
 
 
+def shorten(text: str, most_bytes: int) -> str:
+    """The beginning of a text as a message may carry it: so many bytes of valid UTF-8 at most."""
+    return text.encode("utf-8", "backslashreplace")[:most_bytes].decode("utf-8", "ignore")
+
+
 class MessageTooLongError(ValueError):
     """A message does not fit into a datagram."""
 
