@@ -111,16 +111,15 @@ class LogPipe:
             self._partial = self._partial[_LONGEST_LINE:]
 
     def _line(self, line: bytes) -> None:
-        start = line.find(RECORD_SEPARATOR)
-        if start < 0:
-            self._printed(line)
-            return
-        if start:
-            self._printed(line[:start])
-        event = line[start + 1 :]
-        self._log.show_encoded(event)
-        if self._file:
-            self._file.write(event + b"\n")
+        printed, *events = line.split(RECORD_SEPARATOR)
+        self._printed(printed)
+        for event in events:
+            if not _is_object(event):  # cut off by a death, or printed by somebody else
+                self._printed(event)
+                continue
+            self._log.show_encoded(event)
+            if self._file:
+                self._file.write(event + b"\n")
 
     def _printed(self, line: bytes) -> None:
         """Something that a library or a plugin printed."""
@@ -150,3 +149,11 @@ class LogPipe:
         os.close(self.write_fd)
         if self._file:
             self._file.close()
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data, type=dict)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
