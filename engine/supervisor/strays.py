@@ -27,16 +27,25 @@ def kill_strays(title: str, slot_name: str, is_known: Callable[[int], bool]) -> 
     """
     found = 0
     for pid in children():
-        if is_known(pid) or not _comes_from(pid, title, slot_name):
-            continue
-        with contextlib.suppress(OSError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                found += 1
-            finally:
-                os.close(pidfd)
+        if not is_known(pid) and _comes_from(pid, title, slot_name):
+            found += _kill(pid)
     return found
+
+
+def kill_children() -> int:
+    """SIGKILL every child that is left when the service ends; how many there were."""
+    return sum(_kill(pid) for pid in children())
+
+
+def _kill(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+        return True
+    return False
 
 
 def _comes_from(pid: int, title: str, slot_name: str) -> bool:

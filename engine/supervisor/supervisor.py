@@ -21,6 +21,7 @@ from engine.supervisor.reaper import Reaper
 from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
+from engine.supervisor.strays import kill_children
 from engine.supervisor.supervised_task import SupervisedTask
 from engine.supervisor.zygote import Zygote
 from engine.wire.message import (
@@ -144,6 +145,7 @@ class Supervisor:
         for service in self._services:
             service.kill()
         await self._wait(self._is_alone, _END_GRACE)
+        await self._wait(lambda: not kill_children(), _END_GRACE)
         stuck = {str(t.id): t.pid for t in self._tasks.values() if t.pid is not None}
         if stuck:
             self.log.error("processes that SIGKILL did not end are left behind", pids=stuck)
