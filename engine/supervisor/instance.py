@@ -33,8 +33,12 @@ class Instance:
             for each in (data_dir, data_dir / "tasks", data_dir / "logs", data_dir / "offsets"):
                 each.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            self._lock(data_dir)
-            self.epoch = _next_epoch(data_dir / "epoch")
+            try:
+                self._lock(data_dir)
+                self.epoch = _next_epoch(data_dir / "epoch")
+            except (OSError, AlreadyRunningError):
+                os.close(self._fd)
+                raise
         except OSError as error:
             raise DataDirError(
                 f"data directory {data_dir} cannot be used: {error.strerror or error}; "
