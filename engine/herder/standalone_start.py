@@ -95,13 +95,10 @@ class StandaloneStart:
         problems = await asyncio.gather(*(self._connectors.replan(name) for name in wanting))
         named = {file.name for file in files} if self.is_new_engine else set()
         refused = [
-            (name, problem)
+            name
             for name, problem in zip(wanting, problems, strict=True)
             if name in named and isinstance(problem, BadRequestError)
         ]
-        for name, problem in refused:
-            get_logger(__name__).error(
-                "connector of the command line refused", connector=name, problem=str(problem)
-            )
         if refused:
-            raise StartRefusedError(f"cannot create {', '.join(name for name, _ in refused)}")
+            get_logger(__name__).error("the start is refused", invalid_connectors=refused)
+            raise StartRefusedError(f"cannot create {', '.join(refused)}")
