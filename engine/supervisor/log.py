@@ -1,6 +1,7 @@
 """The supervisor's own log, and the console that every process's lines end up on."""
 
 import collections
+import json
 import os
 import select
 import stat
@@ -12,7 +13,10 @@ import msgspec
 
 from engine.model.log_line import readable
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_LEVELS: Final = {
+    "trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50,
+    "critical": 50, "off": 60,
+}  # fmt: skip
 _CHUNK: Final = select.PIPE_BUF
 _MOST_WAITING: Final = 1 << 20
 
@@ -93,7 +97,7 @@ class Log:
     def show(self, event: dict[str, Any]) -> None:
         """Write an event."""
         if self._as_json:
-            self.console.write(msgspec.json.encode(event) + b"\n")
+            self.console.write(_encoded(event) + b"\n")
         else:
             self.console.write(readable(event).encode("utf-8", "backslashreplace") + b"\n")
 
@@ -106,6 +110,13 @@ class Log:
             self.show(msgspec.json.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             self.console.write(line + b"\n")
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(event)
+    except UnicodeEncodeError:  # a file name may hold bytes that are no text
+        return json.dumps(event, default=str).encode("ascii")
 
 
 def log_to_stdout(log_format: str, level: str) -> Log:
