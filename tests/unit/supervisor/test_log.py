@@ -1,0 +1,137 @@
+"""The supervisor's log and the console that everything ends up on."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from engine.supervisor.log import Console, Log
+
+
+def read_all(fd: int) -> bytes:
+    os.set_blocking(fd, False)
+    data = b""
+    while True:
+        try:
+            got = os.read(fd, 1 << 20)
+        except BlockingIOError:
+            return data
+        if not got:
+            return data
+        data += got
+
+
+def test_lines_arrive_whole_and_in_order() -> None:
+    read_fd, write_fd = os.pipe()
+    console = Console(write_fd)
+    for number in range(100):
+        console.write(b"%d\n" % number)
+
+    assert read_all(read_fd) == b"".join(b"%d\n" % number for number in range(100))
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_a_console_that_nobody_reads_never_blocks_and_what_it_drops_is_counted() -> None:
+    read_fd, write_fd = os.pipe()
+    console = Console(write_fd)
+    began = time.monotonic()
+    for _ in range(40):
+        console.write(b"x" * 100_000 + b"\n")
+    assert time.monotonic() - began < 5
+    assert console.dropped > 1_000_000
+
+    read = b""
+    while got := read_all(read_fd):
+        read += got
+        console.flush()
+    assert len(read) + console.dropped == 40 * 100_001
+    assert set(read.splitlines()) == {b"x" * 100_000}
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_a_console_whose_reader_is_gone_disturbs_nobody() -> None:
+    read_fd, write_fd = os.pipe()
+    console = Console(write_fd)
+    os.close(read_fd)
+    console.write(b"hello\n")
+
+    assert console.dropped == 6
+    os.close(write_fd)
+
+
+def test_a_file_takes_everything(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    console = Console(fd)
+    for _ in range(3):
+        console.write(b"y" * 900_000 + b"\n")
+    os.close(fd)
+
+    assert (tmp_path / "log").stat().st_size == 3 * 900_001
+
+
+def test_a_full_disk_loses_lines_and_counts_them() -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    console = Console(fd)
+    console.write(b"hello\n")
+    console.write(b"again\n")
+
+    assert console.dropped == 12
+    os.close(fd)
+
+
+def written(*, as_json: bool, level: str = "info") -> tuple[Log, int]:
+    read_fd, write_fd = os.pipe()
+    return Log(Console(write_fd), as_json=as_json, level=level), read_fd
+
+
+def test_events_are_json_for_machines() -> None:
+    log, read_fd = written(as_json=True)
+    log.warning("odd", connector="orders", task=1, n=3)
+    event = json.loads(read_all(read_fd))
+
+    assert event.pop("timestamp").endswith("Z")
+    assert event == {
+        "level": "warning",
+        "event": "odd",
+        "logger": "engine.supervisor",
+        "connector": "orders",
+        "task": 1,
+        "n": 3,
+    }
+
+
+def test_events_are_lines_for_people() -> None:
+    log, read_fd = written(as_json=False)
+    log.error("odd", connector="orders", task=1, n=3)
+
+    assert read_all(read_fd).decode().endswith("ERROR   [orders|task-1] odd n=3\n")
+
+
+def test_less_severe_events_are_left_out() -> None:
+    log, read_fd = written(as_json=True, level="WARN")
+    log.debug("a")
+    log.info("b")
+    log.warning("c")
+
+    assert [json.loads(line)["event"] for line in read_all(read_fd).splitlines()] == ["c"]
+
+
+def test_what_another_process_encoded_is_shown_in_the_chosen_form() -> None:
+    line = b'{"timestamp":"2026-01-02T03:04:05.678Z","level":"info","event":"hi"}'
+    for as_json, expected in (
+        (True, line + b"\n"),
+        (False, b"2026-01-02T03:04:05.678 INFO    hi\n"),
+    ):
+        log, read_fd = written(as_json=as_json)
+        log.show_encoded(line)
+        assert read_all(read_fd) == expected
+
+
+def test_a_surrogate_in_an_event_does_not_stop_the_log() -> None:
+    """File names may hold any byte."""
+    for as_json in (True, False):
+        log, read_fd = written(as_json=as_json)
+        log.info("file", name="\udcff")
+        assert b"file" in read_all(read_fd)

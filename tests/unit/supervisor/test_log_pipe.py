@@ -1,0 +1,225 @@
+"""The pipe that a task prints into."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.supervisor.log_pipe import LogFile, LogPipe
+from tests.unit.supervisor.conditions import until
+from tests.unit.supervisor.conftest import ReadLog
+
+CONTEXT = {"connector": "orders", "task": 1}
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def written(read_log: ReadLog, path: Path, *chunks: bytes) -> list[dict[str, Any]]:
+    """What ends up in the file when a process has written this and died."""
+
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, path)
+        for chunk in chunks:
+            os.write(pipe.write_fd, chunk)
+            pipe._read()
+        pipe.drain()
+        pipe.close()
+
+    asyncio.run(body())
+    events = lines_of(path)
+    assert read_log.events() == events
+    return events
+
+
+def python(program: str, pipe: LogPipe) -> "subprocess.Popen[bytes]":
+    """A process that prints into the pipe."""
+    return subprocess.Popen([sys.executable, "-c", program], stdout=pipe.write_fd)
+
+
+def texts(events: list[dict[str, Any]]) -> list[str]:
+    return [event["event"] for event in events]
+
+
+def test_printed_lines_become_events_of_the_task(read_log: ReadLog, tmp_path: Path) -> None:
+    (event,) = written(read_log, tmp_path / "log", b"hello\n")
+
+    assert event.pop("timestamp")
+    assert event == {"level": "info", "event": "hello", "logger": "output", **CONTEXT}
+
+
+def test_events_of_the_engine_pass_unchanged(read_log: ReadLog, tmp_path: Path) -> None:
+    events = written(read_log, tmp_path / "log", b'\x1e{"event":"a","n":1}\n\x1e{"event":"b"}\n')
+
+    assert events == [{"event": "a", "n": 1}, {"event": "b"}]
+
+
+def test_a_line_in_halves_is_one_line(read_log: ReadLog, tmp_path: Path) -> None:
+    assert texts(written(read_log, tmp_path / "log", b"hel", b"lo\nwor", b"ld\n")) == [
+        "hello",
+        "world",
+    ]
+
+
+def test_half_a_line_at_a_death_is_a_line(read_log: ReadLog, tmp_path: Path) -> None:
+    assert texts(written(read_log, tmp_path / "log", b"one\ntw")) == ["one", "tw"]
+
+
+def test_half_an_event_at_a_death_is_shown_as_text(read_log: ReadLog, tmp_path: Path) -> None:
+    """The file stays readable for machines whatever a death cut off."""
+    events = written(read_log, tmp_path / "log", b'\x1e{"event":"a"}\n\x1e{"event":"b')
+
+    assert texts(events) == ["a", '{"event":"b']
+    assert events[1]["logger"] == "output"
+
+
+def test_bytes_that_are_no_text_are_shown_escaped(read_log: ReadLog, tmp_path: Path) -> None:
+    events = written(read_log, tmp_path / "log", b"caf\xe9 \x1b[31mred\x1b[0m\n", b"\xff\xfe\n")
+
+    assert texts(events) == ["caf\\xe9 \x1b[31mred\x1b[0m", "\\xff\\xfe"]
+
+
+def test_an_event_that_is_no_text_is_shown_escaped(read_log: ReadLog, tmp_path: Path) -> None:
+    events = written(read_log, tmp_path / "log", b'\x1e{"event":"\xff"}\n')
+
+    assert texts(events) == ['{"event":"\\xff"}']
+
+
+def test_what_was_printed_without_a_line_feed_is_no_part_of_the_event_behind_it(
+    read_log: ReadLog, tmp_path: Path
+) -> None:
+    events = written(
+        read_log, tmp_path / "log", b'dots...\x1e{"event":"a"}\n\x1e{"event"\x1e{"event":"b"}\n'
+    )
+
+    assert texts(events) == ["dots...", "a", '{"event"', "b"]
+
+
+def test_blank_lines_are_left_out(read_log: ReadLog, tmp_path: Path) -> None:
+    assert texts(written(read_log, tmp_path / "log", b"\n  \na\n\n")) == ["a"]
+
+
+def test_a_line_of_ten_megabytes_is_split_and_nothing_of_it_is_lost(
+    read_log: ReadLog, tmp_path: Path
+) -> None:
+    async def body() -> LogPipe:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        writer = python("print('x' * 10_000_000 + '\\nend')", pipe)
+        await until(lambda: writer.poll() is not None)
+        pipe.drain()
+        assert len(pipe.tail) == 64 * 1024
+        pipe.close()
+        return pipe
+
+    asyncio.run(body())
+    *parts, last = texts(lines_of(tmp_path / "log"))
+    assert last == "end"
+    assert "".join(parts) == "x" * 10_000_000
+    assert max(map(len, parts)) <= 200_000
+
+
+def test_f61_what_was_printed_right_before_a_kill_is_in_the_log(
+    read_log: ReadLog, tmp_path: Path
+) -> None:
+    """Bytes in the pipe outlive the process that wrote them."""
+
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        program = "import os; os.write(1, b'last words\\n' * 1000); os.kill(os.getpid(), 9)"
+        writer = python(program, pipe)
+        assert writer.wait(30) == -signal.SIGKILL  # the loop has not read anything meanwhile
+        pipe.drain()
+        assert texts(lines_of(tmp_path / "log")) == ["last words"] * 1000
+        assert bytes(pipe.tail) == b"last words\n" * 1000
+        pipe.close()
+
+    asyncio.run(body())
+
+
+def test_the_next_process_writes_into_the_same_pipe(read_log: ReadLog, tmp_path: Path) -> None:
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        for number in range(3):
+            assert python(f"print('process {number}')", pipe).wait(30) == 0
+            pipe.drain()
+        pipe.close()
+
+    asyncio.run(body())
+    assert texts(lines_of(tmp_path / "log")) == ["process 0", "process 1", "process 2"]
+
+
+def test_f37_a_survivor_that_keeps_the_pipe_open_does_not_hold_up_a_drain(
+    read_log: ReadLog, tmp_path: Path
+) -> None:
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        survivor = python("print('x', flush=True); import signal; signal.pause()", pipe)
+        await until(lambda: texts(lines_of(tmp_path / "log")) == ["x"])
+        began = time.monotonic()
+        pipe.drain()
+        assert time.monotonic() - began < 1
+        survivor.kill()
+        survivor.wait(30)
+        pipe.close()
+
+    asyncio.run(body())
+
+
+def test_a_pipe_gives_its_descriptors_back(read_log: ReadLog, tmp_path: Path) -> None:
+    async def body() -> None:
+        before = set(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+            os.write(pipe.write_fd, b"x\n")
+            pipe.close()
+        assert set(os.listdir("/proc/self/fd")) == before
+
+    asyncio.run(body())
+    assert texts(lines_of(tmp_path / "log")) == ["x"] * 5
+
+
+def test_a_file_rolls_over_by_size_and_keeps_the_newest(tmp_path: Path) -> None:
+    file = LogFile(tmp_path / "log", most_bytes=100, keep=2)
+    for number in range(40):
+        file.write(b"line %4d\n" % number)
+    file.close()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
+    kept = b"".join((tmp_path / name).read_bytes() for name in ("log.2", "log.1", "log"))
+    assert all((tmp_path / name).stat().st_size <= 100 for name in ("log", "log.1", "log.2"))
+    numbers = [int(line.split()[1]) for line in kept.splitlines()]
+    assert numbers == list(range(numbers[0], 40))
+
+
+def test_a_file_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
+    for text in (b"one\n", b"two\n"):
+        file = LogFile(tmp_path / "log", most_bytes=100)
+        file.write(text)
+        file.close()
+
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "/proc/nowhere/log"])
+def test_f58_a_disk_that_takes_nothing_is_counted_and_disturbs_nobody(
+    read_log: ReadLog, target: str
+) -> None:
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, Path(target))
+        os.write(pipe.write_fd, b"hello\n")
+        pipe.drain()
+        assert pipe.dropped > 0
+        pipe.close()
+
+    asyncio.run(body())
+    assert read_log.texts() == ["hello"]
