@@ -219,7 +219,7 @@ class JsonConverter(Converter):
                 node = self._fixed.decode(value)
                 return SchemaAndValue(self._fixed.schema, self._fixed.read(node))
             return self._read_envelope(value)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise DataError(_UNREADABLE) from error
 
     def to_connect_batch(self, topic: str, raw: Sequence[bytes | None]) -> Column:
@@ -227,7 +227,7 @@ class JsonConverter(Converter):
         if not self._schemas and None not in raw:
             try:
                 return Column([decode(value) for value in raw if value is not None])
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(_UNREADABLE) from error
         return column_of([self.to_connect_data(topic, value) for value in raw])
 

@@ -1,0 +1,153 @@
+"""Schemas, structs and the texts of values."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine.api.errors import DataError
+from engine.api.schema import (
+    DATE,
+    FLOAT32,
+    INT8,
+    INT64,
+    OPTIONAL_STRING,
+    STRING,
+    TIMESTAMP,
+    Schema,
+    Type,
+    array,
+    decimal,
+    map_of,
+    struct,
+)
+from engine.api.struct import Struct, validate_value
+from engine.api.text import text_of
+
+WITH_DEFAULT = Schema(Type.STRING, optional=True, default="d")
+POINT = struct({"x": INT64, "label": OPTIONAL_STRING}, name="point")
+
+
+def test_equal_schemas_are_equal_keys() -> None:
+    again = struct({"x": INT64, "label": OPTIONAL_STRING}, name="point")
+    assert again == POINT
+    assert hash(again) == hash(POINT)
+    assert {POINT: 1}[again] == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        struct({"x": INT64, "label": OPTIONAL_STRING}),
+        struct({"x": INT64}, name="point"),
+        Schema(Type.STRING),
+        struct(
+            {"x": INT64, "label": Schema(Type.STRING, optional=True, default="d")}, name="point"
+        ),
+    ],
+)
+def test_schemas_that_differ_anywhere_are_not_equal(other: Schema) -> None:
+    assert other != POINT
+
+
+def test_a_schema_with_parameters_can_be_a_key() -> None:
+    assert {decimal(2): "two"}[decimal(2)] == "two"
+    assert decimal(2) != decimal(3)
+
+
+def test_a_struct_gives_its_values_and_its_defaults() -> None:
+    schema = struct({"a": WITH_DEFAULT, "b": INT64})
+    made = Struct(schema, {"b": 5})
+    assert (made["a"], made.get_without_default("a"), made["b"]) == ("d", None, 5)
+    assert made.values() == [None, 5]
+
+
+def test_structs_are_compared_by_schema_and_values() -> None:
+    assert Struct(POINT, {"x": 1}) == Struct(POINT).put("x", 1)
+    assert Struct(POINT, {"x": 1}) != Struct(POINT, {"x": 2})
+    assert Struct(POINT, {"x": 1}) != "x"
+
+
+def test_a_struct_refuses_a_field_that_its_schema_has_not() -> None:
+    with pytest.raises(DataError, match="y is not a valid field name"):
+        Struct(POINT, {"y": 1})
+    with pytest.raises(DataError, match="y is not a valid field name"):
+        Struct(POINT).get("y")
+
+
+def test_a_struct_without_a_required_field_is_not_valid() -> None:
+    with pytest.raises(DataError, match='null used for required field: "x", schema type: INT64'):
+        Struct(POINT).validate()
+
+
+def test_only_a_struct_schema_makes_structs() -> None:
+    with pytest.raises(DataError, match="Not a struct schema"):
+        Struct(STRING)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (INT8, 127),
+        (OPTIONAL_STRING, None),
+        (array(INT64), [1, 2]),
+        (map_of(STRING, INT64), {"a": 1}),
+        (decimal(2), Decimal("1.50")),
+        (DATE, dt.date(2026, 1, 1)),
+        (TIMESTAMP, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
+        (POINT, Struct(POINT, {"x": 1})),
+    ],
+)
+def test_a_value_that_fits_passes(schema: Schema, value: Any) -> None:
+    validate_value(schema, value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "message"),
+    [
+        (INT8, 128, "Value 128 is out of range for INT8"),
+        (INT64, True, "Invalid Python object for schema type INT64: <class 'bool'>"),
+        (STRING, 1, "Invalid Python object for schema type STRING: <class 'int'>"),
+        (STRING, None, "null used for required field"),
+        (array(INT64), [1, "2"], "Invalid Python object for schema type INT64"),
+        (map_of(STRING, INT64), {1: 1}, "Invalid Python object for schema type STRING"),
+        (DATE, 1, "Invalid Python object for schema type INT32"),
+        (POINT, Struct(struct({"x": INT64})), "Struct schemas do not match"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(schema: Schema, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        validate_value(schema, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (1e10, "1.0E10"),
+        (1e-4, "1.0E-4"),
+        (5e-324, "4.9E-324"),
+        (100.0, "100.0"),
+        (float("nan"), "NaN"),
+        (float("-inf"), "-Infinity"),
+        (Decimal("1.50"), "1.50"),
+        ([1, None, "a"], "[1, null, a]"),
+        ({"a": 1, "b": [True]}, "{a=1, b=[true]}"),
+        (Struct(POINT, {"x": 5}), "Struct{x=5}"),
+        (Struct(POINT), "Struct{}"),
+        (b"bytes", "bytes"),
+        (dt.date(2022, 1, 8), "Sat Jan 08 00:00:00 UTC 2022"),
+        (dt.time(1, 2, 3), "Thu Jan 01 01:02:03 UTC 1970"),
+        (dt.datetime(2022, 1, 8, 5, tzinfo=dt.UTC), "Sat Jan 08 05:00:00 UTC 2022"),
+    ],
+)
+def test_a_text_is_what_javas_to_string_says(value: Any, text: str) -> None:
+    assert text_of(value) == text
+
+
+def test_a_float_of_32_bits_is_written_as_short_as_it_can_be() -> None:
+    assert text_of(0.10000000149011612) == "0.10000000149011612"
+    assert text_of(0.10000000149011612, FLOAT32) == "0.1"
+    assert text_of([16777217.5], array(FLOAT32)) == "[1.6777218E7]"
