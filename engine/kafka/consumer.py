@@ -4,6 +4,7 @@ Used by one thread. Rebalances are told to a :class:`RebalanceListener` from ins
 :meth:`TaskConsumer.fetch`; what a listener raises comes out of ``fetch``.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ class TaskConsumer:
             or config.properties.get("group.protocol", "").lower() == "consumer"
         )
         try:
-            self._consumer = Consumer(properties)
+            self._consumer = Consumer(properties, logger=logging.getLogger(__name__))
         except KafkaException as error:
             raise unknown_property(error.args[0].str(), config) from error
 
@@ -291,11 +292,12 @@ class TaskConsumer:
 
     def _take(self, found: "Sequence[ClientPartition]") -> None:
         """Partitions came: let the listener choose where to begin, then begin."""
+        opening = Opening()
         try:
-            opening = self._listener.on_assigned(_partitions(found))
+            if found:
+                opening = self._listener.on_assigned(_partitions(found))
         except Exception as error:  # noqa: BLE001 (it must not pass through the client's frames)
             self._raised = self._raised or error
-            opening = Opening()
         for each in found:
             start = opening.offsets.get(TopicPartition(each.topic, each.partition))
             if start is not None:

@@ -4,6 +4,7 @@ Used by one thread. Successful deliveries are never told one by one: :attr:`Task
 falls to zero when everything is in Kafka, and :attr:`TaskProducer.failures` says what is not.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -53,7 +54,7 @@ class TaskProducer:
             "delivery.report.only.error": not hears_all,
         }
         try:
-            self._producer = Producer(properties)
+            self._producer = Producer(properties, logger=logging.getLogger(__name__))
         except KafkaException as error:
             raise unknown_property(error.args[0].str(), config) from error
 
