@@ -25,7 +25,7 @@ def open_input(path: Path) -> IO[bytes]:
         OSError: it cannot be read.
     """
     if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
+        return cast("IO[bytes]", gzip.open(path, "rb"))
     return path.open("rb")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from engine.cli.ctl_status import first_line, name_of
 from engine.cli.demo_compare import Comparison, count_lines, judge
 from engine.cli.demo_engine import DemoEngine
-from engine.cli.demo_screen import Scene, make_screen
+from engine.cli.demo_screen import Scene, arrived_words, make_screen
 from engine.cli.demo_work import SINK, SOURCE, DemoError, Paths
 from engine.cli.demo_writer import RATE, LogWriter
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError
@@ -141,12 +141,12 @@ class DemoRun:
                 self._scene.stage = "stopping: tasks, herder, zygote, Apache Kafka"
                 screen.show(self._scene)
                 left = self._stop()
+            self._conclude(exits_when_done=exits_when_done)
         finally:
             self._stop()
             self._comparison.close()
             if self._writer:
                 self._writer.close()
-        self._conclude(exits_when_done=exits_when_done)
         if left:
             self.is_good = False
             self.summary += f"\nthese did not end by themselves and were killed: {', '.join(left)}"
@@ -249,8 +249,8 @@ class DemoRun:
         """Compare the finished files, whatever the live comparison said."""
         scene, paths = self._scene, self._paths
         if not exits_when_done or (self._interrupts.count and not self.is_done):
-            sent = "" if scene.sent is None else f" of {scene.sent:,}"
-            self.summary = f"{scene.arrived:,}{sent} lines arrived in order; see {paths.output}"
+            self._compare()
+            self.summary = f"{arrived_words(scene)}: {paths.source} → {paths.output}"
             return
         try:
             verdict = judge(paths.source, paths.output, self._goal)

@@ -117,7 +117,7 @@ class PlainScreen:
 def progress_line(scene: Scene) -> str:
     """Both tasks and the output on one line."""
     parts = [_task_words(task) for task in scene.tasks]
-    parts.append(f"arrived {_arrived(scene)}")
+    parts.append(f"arrived {arrived_words(scene)}")
     return "; ".join(parts)
 
 
@@ -129,7 +129,8 @@ def _task_words(task: Mapping[str, Any]) -> str:
     )
 
 
-def _arrived(scene: Scene) -> str:
+def arrived_words(scene: Scene) -> str:
+    """How much of the input is in the output."""
     of_all = f" of {count(scene.sent)}" if scene.sent is not None else ""
     twice = f", {count(scene.extra)} came twice" if scene.extra else ""
     return f"{count(scene.arrived)}{of_all} lines in order{twice}"
@@ -150,7 +151,7 @@ def render(scene: Scene) -> RenderableType:
     parts: list[RenderableType] = [head, Text(_process_words(scene)), Text(), _task_table(scene)]
     if scene.problem:
         parts.append(Text(scene.problem, "red"))
-    parts += [Text(), Text.assemble(("arrived  ", "bold"), _arrived(scene)), Text()]
+    parts += [Text(), Text.assemble(("arrived  ", "bold"), arrived_words(scene)), Text()]
     parts.append(_pairs(scene.addresses))
     if scene.events:
         parts += [Text(), *(Text(event, "yellow") for event in scene.events)]
