@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.wire.log_sequence import get_logger
+
+T = TypeVar("T")
 
 
 class Background:
@@ -18,6 +20,13 @@ class Background:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for the work; whoever waits may be cancelled, the work goes on."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)

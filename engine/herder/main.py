@@ -56,7 +56,6 @@ _HEAD_START: Final = 1.0
 """Seconds that planning gets before the REST API's modules are imported, which stops the loop."""
 
 _LAST_ANSWERS: Final = 1.0
-_ORPHANED: Final = 30.0
 
 
 class HerderProcess:
@@ -86,7 +85,6 @@ class HerderProcess:
 
     async def run(self, sock: socket.socket, serve: Serve) -> int:
         """Live until the supervisor closes the socket; the exit code."""
-        self._ignore_signals()
         channel: Channel[SupervisorToHerder] = Channel(sock, SupervisorToHerder)
         self._link = SupervisorLink(channel, self._receive, self._is_over.set)
         worker = self._boot.worker
@@ -108,15 +106,6 @@ class HerderProcess:
             return 0
         finally:
             self._link.close()
-
-    def _ignore_signals(self) -> None:
-        """The supervisor ends the herder last, by closing its socket.
-
-        Ctrl-C and a service manager signal the whole group; the tasks' ends are still to be told.
-        """
-        loop = asyncio.get_running_loop()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        loop.add_signal_handler(signal.SIGTERM, loop.call_later, _ORPHANED, self._is_over.set)
 
     # ---- what comes ---------------------------------------------------------------------------
 
@@ -224,7 +213,13 @@ class HerderProcess:
 
 
 def run(sock: socket.socket, boot: HerderBoot, serve: Serve) -> int:
-    """Be a herder; the process's exit code."""
+    """Be a herder; the process's exit code.
+
+    The supervisor ends it by closing the socket, also when it dies itself. Ctrl-C and a service
+    manager signal the whole group while the ends of tasks are still to be told: that is ignored.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         return asyncio.run(_run(sock, boot, serve))
     except ConnectError as error:

@@ -13,6 +13,7 @@ from engine.wire.log_sequence import get_logger
 from engine.wire.message import PlanAnswer, PlannedKey, PlanProblem
 
 _AFTER_VALIDATION = ("start", "task_configs")
+_LONGEST_TITLE = 200
 
 
 class InvalidConfigError(BadRequestError):
@@ -54,7 +55,7 @@ class Planner:
         """
         action = "plan" if with_tasks else "validate"
         try:
-            answer = await self._client.run(action, config, f"plan {name}")
+            answer = await self._client.run(action, config, f"plan {name}"[:_LONGEST_TITLE])
         except PlanDiedError as died:
             if died.stage not in _AFTER_VALIDATION:
                 raise
@@ -94,12 +95,16 @@ class Planner:
 
     async def plugin_config(self, plugin: str) -> list[ConfigKey]:
         """The keys of one plugin."""
-        answer = await self._ask("plugin_config", {"class": plugin}, f"keys of {plugin}")
+        answer = await self._ask(
+            "plugin_config", {"class": plugin}, f"keys of {plugin}"[:_LONGEST_TITLE]
+        )
         return [_key(key) for key in answer.keys]
 
     async def offsets(self, config: Mapping[str, str]) -> Sequence[tuple[Mapping[str, Any], Any]]:
         """The committed offsets of a connector: partitions and offsets in upstream's form."""
-        return (await self._ask("offsets", config, f"offsets of {config.get('name')}")).offsets
+        return (
+            await self._ask("offsets", config, f"offsets of {config['name']}"[:_LONGEST_TITLE])
+        ).offsets
 
     async def cluster_id(self) -> str | None:
         """The id of the Kafka cluster; None when it cannot be reached."""

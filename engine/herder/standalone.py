@@ -28,6 +28,7 @@ from engine.model.task_id import TaskId
 from engine.wire.message import Samples
 
 _UNKNOWN = "Unknown connector: {}"
+_LONGEST_NAME = 4096
 
 
 @dataclass(slots=True)
@@ -135,8 +136,10 @@ class StandaloneHerder:
     ) -> tuple[bool, ConnectorInfo]:
         """See the protocol."""
         named = _named(name, config)
-        is_new = await self._connectors.put(
-            name, named, initial_state=initial_state, allow_replace=allow_replace
+        is_new = await self._background.finish(
+            self._connectors.put(
+                name, named, initial_state=initial_state, allow_replace=allow_replace
+            )
         )
         return is_new, await self.connector_info(name)
 
@@ -149,32 +152,36 @@ class StandaloneHerder:
             raise BadRequestError(
                 'Missing required configuration "name" which has no default value.'
             )
-        await self._connectors.patch(name, _named(name, patch))
+        await self._background.finish(self._connectors.patch(name, _named(name, patch)))
         return await self.connector_info(name)
 
     async def delete_connector(self, name: str) -> None:
         """See the protocol."""
-        await self._connectors.delete(name)
+        await self._background.finish(self._connectors.delete(name))
 
     async def pause_connector(self, name: str) -> None:
         """See the protocol."""
-        await self._connectors.transition_to(name, TargetState.PAUSED)
+        await self._transition(name, TargetState.PAUSED)
 
     async def resume_connector(self, name: str) -> None:
         """See the protocol."""
-        await self._connectors.transition_to(name, TargetState.STARTED)
+        await self._transition(name, TargetState.STARTED)
 
     async def stop_connector(self, name: str) -> None:
         """See the protocol; upstream answers 500 for a connector that nobody configured."""
         try:
-            await self._connectors.transition_to(name, TargetState.STOPPED)
+            await self._transition(name, TargetState.STOPPED)
         except NotFoundError:
             raise ConnectError(f"No connector `{name}` configured") from None
+
+    async def _transition(self, name: str, target: TargetState) -> None:
+        """A client that gives up changes nothing: what has begun is finished."""
+        await self._background.finish(self._connectors.transition_to(name, target))
 
     async def restart_connector(self, name: str) -> None:
         """See the protocol."""
         self._connectors.entry(name, _UNKNOWN)
-        problem = await self._connectors.replan(name)
+        problem = await self._background.finish(self._connectors.replan(name))
         if problem is not None:
             raise problem
 
@@ -197,8 +204,10 @@ class StandaloneHerder:
 
     async def _restart(self, name: str, tasks: tuple[int, ...]) -> None:
         """First the connector, for its plan may give the tasks another configuration."""
-        await self._connectors.replan(name)
-        self._connectors.restart_tasks(name, tasks)
+        try:
+            await self._connectors.replan(name)
+        finally:
+            self._connectors.restart_tasks(name, tasks)
 
     async def restart_task(self, task: TaskId) -> None:
         """See the protocol."""
@@ -212,12 +221,8 @@ class StandaloneHerder:
 
     async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
         """See the protocol."""
-        included = config.get("connector.class")
-        if included is not None and not included.endswith(plugin):
-            raise BadRequestError(
-                f"Included connector type {included} does not match request type {plugin}"
-            )
-        return await self._planner.validate(config)
+        del plugin  # the REST API has compared it with the configuration's class
+        return await self._planner.validate(_encodable(config))
 
     async def plugins(self, *, connectors_only: bool) -> Sequence[PluginInfo]:
         """See the protocol."""
@@ -229,16 +234,33 @@ class StandaloneHerder:
         return await self._planner.plugin_config(plugin)
 
 
+def _encodable(config: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """The same configuration.
+
+    Raises:
+        BadRequestError: it holds half a character, which no store and no process can be given.
+    """
+    for key, value in config.items():
+        try:
+            f"{key}{value}".encode()
+        except UnicodeEncodeError:
+            shown = key.encode("ascii", "backslashreplace").decode()
+            raise BadRequestError(f"The configuration {shown} is not valid Unicode") from None
+    return config
+
+
 def _named(name: str, config: Mapping[str, str | None]) -> dict[str, str | None]:
     """The configuration with the connector's name in it.
 
     Raises:
-        BadRequestError: it says another name.
+        BadRequestError: it says another name, or one that is too long.
     """
+    if len(name) > _LONGEST_NAME:
+        raise BadRequestError(f"Connector names have at most {_LONGEST_NAME} characters")
     inner = config.get("name")
     if inner is not None and inner != name:
         raise BadRequestError(
             f"Connector name configuration ({inner}) doesn't match connector name in the URL"
             f" ({name})"
         )
-    return {**config, "name": name}
+    return {**_encodable(config), "name": name}

@@ -52,7 +52,9 @@ class StandaloneStart:
             self._connectors.adopt(stored, *self._state_of(stored, states))
         unwanted = [task for task in running if task not in self._parts.publisher]
         self._parts.publisher.drop(unwanted)
-        self._parts.table.remember(self._parts.statuses.reports())
+        reports = self._parts.statuses.reports()
+        wanted = {t: r for t, r in reports.items() if t in self._parts.publisher}
+        self._parts.table.remember(wanted)
 
     def _take_files(self, files: Sequence[ConnectorFile]) -> None:
         """Connectors of the command line live only while they are named there."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from engine.wire.channel import Channel
+from engine.wire.channel import Channel, MessageTooLongError
 from engine.wire.log_sequence import get_logger
 from engine.wire.message import SupervisorToHerder
 
@@ -60,6 +60,8 @@ class SupervisorLink:
             except BlockingIOError:
                 loop.add_writer(self._channel.fileno(), self._write)
                 return
+            except MessageTooLongError as error:
+                get_logger(__name__).error("message not sent", error=str(error))
             except OSError:
                 self.close()
                 self._on_end()

@@ -55,7 +55,7 @@ class TaskPublisher:
             if self._told.get(task) != desire:
                 self._told[task] = desire
                 self._table.expect(task)
-                self._send(desire, [seal(assignment, f"assignment-{task}"[:200])])
+                self._send(desire, [seal(assignment, "assignment")])
         self.drop([task for task in self.of(entry.name) if task not in wanted])
 
     def of(self, connector: str) -> list[TaskId]:

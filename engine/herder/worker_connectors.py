@@ -169,9 +169,11 @@ class WorkerConnectors:
         is_started = entry.stored.target_state is TargetState.STARTED
         with_tasks = is_started or bool(entry.task_configs)
         outcome = None
-        if with_tasks or entry.stored.plan is None:
-            outcome = await self._outcome(entry, with_tasks=with_tasks)
-        entry.is_restarting = False
+        try:
+            if with_tasks or entry.stored.plan is None:
+                outcome = await self._outcome(entry, with_tasks=with_tasks)
+        finally:
+            entry.is_restarting = False
         if outcome is not None:
             plan = _plan_after(entry, outcome)
             if plan != entry.stored.plan:
@@ -200,8 +202,14 @@ class WorkerConnectors:
             await asyncio.sleep(delay)
             async with self.lock(entry.name):
                 if self._entries.get(entry.name) is entry and entry.retry is not None:
-                    await self._replan(entry)
+                    await self._try_again(entry)
             delay = min(2 * delay, _RETRY_LONGEST)
+
+    async def _try_again(self, entry: ConnectorEntry) -> None:
+        try:
+            await self._replan(entry)
+        except StoreError as error:  # the disk may have room again next time
+            get_logger(__name__).error("plan not stored", connector=entry.name, error=str(error))
 
     async def transition_to(
         self, name: str, target: TargetState, unknown: str = "Unknown connector {}"

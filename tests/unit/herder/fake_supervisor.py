@@ -64,14 +64,14 @@ class FakeSupervisor:
         self._channel: Channel[HerderToSupervisor] | None = None
         self._plans: dict[int, int] = {}
 
-    def connect(self) -> socket.socket:
+    def connect(self, listener: int | None = None) -> socket.socket:
         """The socket for a new herder, greeted already."""
         ours, theirs = Channel.pair()
         ours.settimeout(0.0)
         self.is_ready = False
         self._channel = Channel(ours, HerderToSupervisor)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
-        self._send(Welcome(os.getpid(), self.epoch))
+        self._send(Welcome(os.getpid(), self.epoch), [listener] if listener is not None else [])
         for task, report in self.tasks.items():
             self._send(TaskSnapshot(report), [self._slots[task]])
         self._send(SnapshotEnd())

@@ -7,7 +7,7 @@ from engine.herder.herder import Herder
 from engine.herder.main import EXIT_REFUSED
 from engine.model.state import State
 from engine.model.task_id import TaskId
-from engine.wire.message import ConnectorFile, Desire, Drop, HerderReady, Plan, SyncEnd
+from engine.wire.message import Ack, ConnectorFile, Desire, Drop, HerderReady, Plan, SyncEnd
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import run_until_refused, running, sample
 
@@ -23,7 +23,7 @@ async def wait_for_task(herder: Herder, name: str, state: State = State.RUNNING)
 
 
 def kinds(supervisor: FakeSupervisor) -> list[str]:
-    return [type(message).__name__ for message in supervisor.heard]
+    return [type(message).__name__ for message in supervisor.heard if not isinstance(message, Ack)]
 
 
 def test_connectors_of_the_command_line_run_before_the_herder_is_ready(tmp_path: Path) -> None:
