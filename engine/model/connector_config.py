@@ -193,6 +193,7 @@ PREFIXES: Final[Mapping[ConnectorKind, tuple[str, ...]]] = {
     "source": ("producer.override.", "admin.override.", "topic.creation."),
     "sink": ("consumer.override.", "producer.override.", "admin.override."),
 }
+_STEPS: Final = ("transforms", "predicates")
 _INNER: Final = ("key.converter.", "value.converter.", "header.converter.", "engine.")
 
 
@@ -206,11 +207,17 @@ def unknown_connector_keys(
         kind: ``source`` or ``sink``.
         known: the names of the connector's own keys.
     """
-    prefixes = [*PREFIXES[kind], *_INNER]
-    for group in ("transforms", "predicates"):
-        prefixes += [f"{group}.{alias}." for alias in _listed(config, group)]
-    names = [k.name for k in common_keys(kind)]
-    return unknown_keys(config, [*known, *names], prefixes)
+    names = [*known, *(k.name for k in common_keys(kind))]
+    steps = tuple(f"{group}." for group in _STEPS)
+    found = unknown_keys(config, names, (*PREFIXES[kind], *_INNER, *steps))
+    return found + [w for group in _STEPS for w in _unlisted(config, group)]
+
+
+def _unlisted(config: Mapping[str, str], group: str) -> list[str]:
+    """A warning for every key of a step whose alias is not listed."""
+    listed = tuple(f"{group}.{alias}." for alias in _listed(config, group))
+    keys = [k for k in config if k.startswith(f"{group}.") and not k.startswith(listed)]
+    return [f"unknown key {key}: {key.split('.')[1]} is not in {group}" for key in keys]
 
 
 def validate_common(config: Mapping[str, str | None], kind: ConnectorKind) -> Problems:
@@ -249,7 +256,7 @@ def _add_for_lists(parsed: Mapping[str, Any], problems: Problems) -> None:
 
 def _add_for_steps(config: Mapping[str, str], problems: Problems) -> None:
     """Structure of ``transforms.`` and ``predicates.``."""
-    for group in ("transforms", "predicates"):
+    for group in _STEPS:
         for alias in dict.fromkeys(_listed(config, group)):
             key = f"{group}.{alias}.type"
             if key not in config:

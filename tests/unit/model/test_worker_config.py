@@ -1,0 +1,77 @@
+"""What a worker can be told."""
+
+import pytest
+
+from engine.api.config import parse
+from engine.api.errors import ConfigError
+from engine.model.restart_policy import RestartPolicy
+from engine.model.worker_config import WorkerConfig, restart_policy, unknown_worker_keys
+
+LEAST = {"key.converter": "StringConverter", "value.converter": "StringConverter"}
+
+
+def test_defaults_are_kafkas() -> None:
+    config = parse(WorkerConfig, LEAST)
+    assert config.bootstrap_servers == ("localhost:9092",)
+    assert config.offset_flush_interval == 60.0
+    assert config.offset_flush_timeout == 5.0
+    assert config.task_shutdown_graceful_timeout == 5.0
+    assert config.listeners == ("http://:8083",)
+    assert config.header_converter.endswith("SimpleHeaderConverter")
+    assert config.topic_creation_enable
+    assert config.restart_policy_of() == RestartPolicy()
+
+
+def test_every_problem_is_found_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(
+            WorkerConfig,
+            {
+                "key.converter": "StringConverter",
+                "offset.flush.interval.ms": "soon",
+                "engine.restart.jitter": "2",
+                "engine.log.format": "xml",
+            },
+        )
+    assert caught.value.problems == {
+        "value.converter": 'Missing required configuration "value.converter" which has no default '
+        "value.",
+        "offset.flush.interval.ms": "Invalid value soon for configuration "
+        "offset.flush.interval.ms: Not a number of type LONG",
+        "engine.restart.jitter": "Invalid value 2.0 for configuration engine.restart.jitter: "
+        "Value must be between 0 and 1",
+        "engine.log.format": "Invalid value xml for configuration engine.log.format: "
+        "String must be one of: auto, json, console",
+    }
+
+
+def test_a_connector_may_change_the_restart_policy() -> None:
+    worker = {"engine.restart.max": "3", "engine.restart.delay.ms": "500"}
+    policy = restart_policy(worker, {"engine.restart.delay.ms": "0", "name": "x"})
+    assert policy == RestartPolicy(delay=0.0, max_restarts=3)
+
+
+def test_a_wrong_restart_policy_names_its_key() -> None:
+    with pytest.raises(ConfigError) as caught:
+        restart_policy({}, {"engine.restart.policy": "sometimes"})
+    assert "never, on-failure, always" in caught.value.problems["engine.restart.policy"]
+
+
+def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
+    config = {
+        **LEAST,
+        "ofset.flush.interval.ms": "1",
+        "engine.log.fromat": "json",
+        "zzz": "1",
+        "producer.linger.ms": "5",
+        "key.converter.schemas.enable": "false",
+        "config.providers.file.class": "x",
+        "group.id": "connect",
+        "offset.storage.topic": "o",
+        "sasl.mechanism": "PLAIN",
+    }
+    assert unknown_worker_keys(config) == [
+        "unknown key ofset.flush.interval.ms, did you mean offset.flush.interval.ms?",
+        "unknown key engine.log.fromat, did you mean engine.log.format?",
+        "unknown key zzz",
+    ]
