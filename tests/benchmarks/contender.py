@@ -56,7 +56,10 @@ class Contender(Protocol):
 
 def connector_files(job: Job) -> list[Path]:
     """The connectors of a job, in files that both engines read."""
-    return [_write(job.scratch / f"{kind}.properties", _connector(job, kind)) for kind in job.kinds]
+    return [
+        write_properties(job.scratch / f"{kind}.properties", _connector(job, kind))
+        for kind in job.kinds
+    ]
 
 
 def _connector(job: Job, kind: str) -> dict[str, str]:
@@ -79,10 +82,11 @@ def worker_file(job: Job, more: Mapping[str, str]) -> Path:
         "offset.storage.file.filename": str(job.scratch / "offsets"),
         "listeners": f"http://127.0.0.1:{choose_port()}",
     }  # fmt: skip
-    return _write(job.scratch / "worker.properties", {**config, **more})
+    return write_properties(job.scratch / "worker.properties", {**config, **more})
 
 
-def _write(path: Path, config: Mapping[str, str]) -> Path:
+def write_properties(path: Path, config: Mapping[str, str]) -> Path:
+    """A configuration in a file."""
     path.write_text("".join(f"{key}={value}\n" for key, value in config.items()), "utf-8")
     return path
 
@@ -142,7 +146,7 @@ class Java:
         worker = worker_file(
             job, {"plugin.discovery": "service_load", "consumer.max.poll.records": str(BATCH)}
         )
-        logging = _write(job.scratch / "log4j2.properties", {
+        logging = write_properties(job.scratch / "log4j2.properties", {
             "appender.out.type": "Console", "appender.out.name": "out",
             "appender.out.layout.type": "PatternLayout", "rootLogger.level": "info",
             "appender.out.layout.pattern": "[%d] %p %X{connector.context}%m (%c:%L)%n",

@@ -43,21 +43,21 @@ def write_json(figures: Sequence[Figure], path: Path) -> None:
 
 
 def print_table(figures: Sequence[Figure], console: Console) -> None:
-    """All figures for people."""
+    """All figures for people; their names say the unit."""
     table = Table(box=None, pad_edge=False)
     table.add_column("figure", no_wrap=True)
     for name in ("median", "least", "most"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("unit", "goal", ""):
+    for name in ("goal", ""):
         table.add_column(name, no_wrap=True)
     for figure in figures:
-        mark = {True: "[green]reached", False: "[red]missed", None: ""}[figure.is_reached]
-        shown = (
-            _short(value) for value in (figure.value, min(figure.samples), max(figure.samples))
-        )
-        table.add_row(figure.name, *shown, figure.unit, figure.goal or "", mark)
+        mark = {True: "[green]ok", False: "[red]missed", None: ""}[figure.is_reached]
+        values = (figure.value, min(figure.samples), max(figure.samples))
+        table.add_row(figure.name, *map(_short, values), figure.goal or "", mark)
     console.print(table)
 
 
 def _short(value: float) -> str:
+    if abs(value) >= 10_000:
+        return f"{value / 1000:,.0f}k"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
