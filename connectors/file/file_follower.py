@@ -128,7 +128,7 @@ class FileFollower:
         """Close the finished file; the next is the one that was rotated after it, else the path."""
         assert self._file is not None
         after = self._file.modified_ns
-        log.info("file %s was rotated, its old inode %d is read", self._path, self._file.inode)
+        log.info("file %s was rotated, the old one is read to its end", self._path)
         self.close()
         self._is_finished = False
         self._position, self._inode = 0, self._rotated_after(after)
