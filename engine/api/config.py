@@ -16,6 +16,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar, cast, dataclass_transform, get_type_hints
 
 from engine.api.errors import ConfigError
@@ -173,6 +174,7 @@ def config(cls: type[C]) -> type[C]:
     return dataclass(frozen=True, kw_only=True, slots=False)(cls)
 
 
+@cache
 def keys_of(cls: type) -> ConfigKeys:
     """The keys that a config class declares."""
     hints = get_type_hints(cls)
