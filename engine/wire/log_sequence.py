@@ -96,15 +96,26 @@ def _binder(bound: dict[str, Any]) -> Callable[[Any, str, dict[str, Any]], dict[
 def _encode(
     _logger: Any, _method: str, event: dict[str, Any]
 ) -> tuple[tuple[bytes], dict[str, Any]]:
-    line = msgspec.json.encode(event, enc_hook=str)
+    try:
+        line = msgspec.json.encode(event, enc_hook=str)
+    except (UnicodeEncodeError, TypeError, ValueError):  # half a character, a key that is no text
+        line = msgspec.json.encode(_shortened(event))
     if len(line) > _LONGEST:
-        line = msgspec.json.encode(_shortened(event), enc_hook=str)
+        line = msgspec.json.encode(_shortened(event))
     return (line,), {}
 
 
 def _shortened(event: dict[str, Any]) -> dict[str, Any]:
-    most = _LONGEST // (4 * max(len(event), 1))  # a character may need four bytes, or six escaped
-    return {k: v if isinstance(v, (int, float)) else str(v)[:most] for k, v in event.items()}
+    """The same in plain texts that fit into a line together."""
+    most = _LONGEST // (6 * max(len(event), 1))  # a character may be written as an escape of six
+    return {
+        _plain(key)[:most]: value if isinstance(value, (bool, int)) else _plain(value)[:most]
+        for key, value in event.items()
+    }
+
+
+def _plain(value: Any) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 class _StandardHandler(logging.Handler):

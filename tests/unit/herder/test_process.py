@@ -44,6 +44,15 @@ class Process:
         return self.popen.returncode
 
 
+def spawn(sock: int, boot: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", "engine.cli.herder_process"]
+    return subprocess.Popen(
+        [*command, "--fd", str(sock), "--boot", str(boot)],
+        pass_fds=(sock, boot),
+        stderr=subprocess.DEVNULL,
+    )
+
+
 @asynccontextmanager
 async def started(
     supervisor: FakeSupervisor, data_dir: Path, *files: ConnectorFile
@@ -52,12 +61,7 @@ async def started(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         boot = seal(boot_of(data_dir, files), "boot")
         with supervisor.connect(listener.fileno()) as theirs:
-            command = [sys.executable, "-P", "-m", "engine.cli.herder_process"]
-            popen = subprocess.Popen(
-                [*command, "--fd", str(theirs.fileno()), "--boot", str(boot)],
-                pass_fds=(theirs.fileno(), boot),
-                stderr=subprocess.DEVNULL,
-            )
+            popen = spawn(theirs.fileno(), boot)
         os.close(boot)
         process = Process(popen, listener)
         try:

@@ -1,0 +1,202 @@
+"""What a plan child finds out about a configuration, without the process around it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from engine.api.config import ConfigType
+from engine.storage.offset_store import OffsetStore
+from engine.task.plan import answer_to
+from engine.wire.message import PlanAnswer, PlanRequest
+
+WORKER = {
+    "key.converter": "StringConverter",
+    "value.converter": "StringConverter",
+    "config.providers": "file",
+    "config.providers.file.class": "FileConfigProvider",
+}
+SOURCE = {"name": "c", "connector.class": "FileStreamSource", "file": "/in", "topic": "t"}
+SINK = {"name": "c", "connector.class": "FileStreamSink", "file": "/out", "topics": "t"}
+
+
+def ask(
+    action: str,
+    config: Mapping[str, str | None],
+    data_dir: str | Path = "/nowhere",
+    worker: Mapping[str, str] | None = None,
+) -> PlanAnswer:
+    request = PlanRequest(action, {**WORKER, **(worker or {})}, dict(config), str(data_dir))
+    return answer_to(request)
+
+
+def errors(config: Mapping[str, str | None], **worker: str) -> dict[str, tuple[str, ...]]:
+    answer = ask("validate", config, worker=worker)
+    assert answer.problem is None
+    return {value.key.name: value.errors for value in answer.values if value.errors}
+
+
+def test_a_source_has_its_tasks_and_says_what_it_is() -> None:
+    stages: list[str] = []
+    answer = answer_to(PlanRequest("plan", WORKER, dict(SOURCE), "/nowhere"), stages.append)
+    assert answer.problem is None
+    assert stages == ["validate", "start", "task_configs"]
+    assert (answer.type, answer.class_name) == (
+        "source",
+        "org.apache.kafka.connect.file.FileStreamSourceConnector",
+    )
+    (task,) = answer.task_configs
+    assert task["file"] == "/in"
+    assert task["task.class"] == "connectors.file.source.FileStreamSourceTask"
+
+
+def test_tasks_of_a_sink_are_told_their_topics() -> None:
+    answer = ask("plan", SINK)
+    assert answer.type == "sink"
+    assert [task["topics"] for task in answer.task_configs] == ["t"]
+
+
+def test_a_good_configuration_has_no_errors_and_every_key_is_listed_once() -> None:
+    answer = ask("validate", SOURCE)
+    names = [value.key.name for value in answer.values]
+    assert len(names) == len(set(names))
+    assert answer.groups == (
+        "Common", "Transforms", "Predicates", "Error Handling", "Topic Creation",
+        "Exactly Once Support", "offsets.topic",
+    )  # fmt: skip
+    shown = {value.key.name: value.value for value in answer.values}
+    assert shown["tasks.max"] == "1"
+    assert shown["file"] == "/in"
+    assert answer.task_configs == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        (
+            {"key.converter": "Nope"},
+            "key.converter",
+            "Invalid value Nope for configuration key.converter: Class Nope could not be found",
+        ),
+        (
+            {"value.converter": "JsonConverter", "value.converter.schemas.enable": "maybe"},
+            "value.converter.schemas.enable",
+            "Invalid value maybe for configuration value.converter.schemas.enable",
+        ),
+        (
+            {"transforms": "a", "transforms.a.type": "Nope"},
+            "transforms.a.type",
+            "Invalid value Nope for configuration transforms.a.type: Class Nope could not be found",
+        ),
+        (
+            {"transforms": "a"},
+            "transforms.a.type",
+            'Missing required configuration "transforms.a.type" which has no default value.',
+        ),
+        (
+            {"predicates": "p", "predicates.p.type": "TopicNameMatches"},
+            "predicates.p.pattern",
+            'Missing required configuration "predicates.p.pattern" which has no default value.',
+        ),
+        ({"tasks.max": "0"}, "tasks.max", "Invalid value 0 for configuration tasks.max"),
+        ({"nobody": None}, "nobody", "Null value can not be supplied as the configuration value."),
+        (
+            {"engine.restart.policy": "sometimes"},
+            "engine.restart.policy",
+            "Invalid value sometimes for configuration engine.restart.policy",
+        ),
+    ],
+)
+def test_each_problem_is_told_under_its_key(
+    change: Mapping[str, str | None], key: str, message: str
+) -> None:
+    found = errors({**SOURCE, **change})
+    assert list(found) == [key]
+    assert found[key][0].startswith(message)
+
+
+def test_a_null_for_a_number_is_two_problems() -> None:
+    assert errors({**SOURCE, "tasks.max": None}) == {
+        "tasks.max": (
+            "Invalid value null for configuration tasks.max: Value must be non-null",
+            "Null value can not be supplied as the configuration value.",
+        )
+    }
+
+
+def test_the_workers_policy_limits_what_a_connector_may_override() -> None:
+    config = {**SOURCE, "producer.override.linger.ms": "1"}
+    assert errors(config) == {}
+    message = (
+        "The 'None' policy does not allow 'linger.ms' to be overridden in the connector"
+        " configuration."
+    )
+    found = errors(config, **{"connector.client.config.override.policy": "None"})
+    assert found == {"producer.override.linger.ms": (message,)}
+
+
+def test_keys_of_a_step_are_listed_under_a_group_of_its_own() -> None:
+    config = {
+        **SOURCE, "transforms": "a", "transforms.a.type": "RegexRouter",
+        "transforms.a.regex": "x", "transforms.a.replacement": "y",
+    }  # fmt: skip
+    answer = ask("validate", config)
+    assert "Transforms: a" in answer.groups
+    (regex,) = [v for v in answer.values if v.key.name == "transforms.a.regex"]
+    assert (regex.value, regex.key.type) == ("x", ConfigType.STRING)
+
+
+def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest() -> None:
+    answer = ask("validate", {**SOURCE, "topci": "t"})
+    assert answer.warnings == ("unknown key topci, did you mean topic?",)
+
+
+def test_rules_for_topics_that_cannot_work_fail_the_start_for_good() -> None:
+    answer = ask("plan", {**SOURCE, "topic.creation.default.partitions": "1"})
+    assert answer.problem is not None
+    assert (answer.problem.stage, answer.problem.is_permanent) == ("start", True)
+    assert "topic.creation.default.replication.factor" in answer.problem.summary
+
+
+def test_a_provider_that_cannot_read_refuses_the_configuration(tmp_path: Path) -> None:
+    answer = ask("validate", {**SOURCE, "topic": f"${{file:{tmp_path}/none:key}}"})
+    assert answer.problem is not None
+    assert answer.problem.kind == "bad_request"
+    assert "Could not read properties" in answer.problem.summary
+
+
+def test_values_of_providers_are_checked_and_not_shown(tmp_path: Path) -> None:
+    secrets = tmp_path / "s.properties"
+    secrets.write_text("most=zero-tasks\n")
+    placeholder = f"${{file:{secrets}:most}}"
+    answer = ask("validate", {**SOURCE, "tasks.max": placeholder})
+    (value,) = [v for v in answer.values if v.errors]
+    assert value.value == placeholder
+    assert value.errors[0] == (
+        f"Invalid value {placeholder} for configuration tasks.max: Not a number of type INT"
+    )
+    assert "zero-tasks" not in repr(answer)
+
+
+def test_committed_offsets_of_a_source_are_read_and_no_file_is_made(tmp_path: Path) -> None:
+    assert ask("offsets", SOURCE, tmp_path).offsets == ()
+    assert list(tmp_path.iterdir()) == []
+    store = OffsetStore(tmp_path, "c")
+    store.write([({"filename": "/in"}, {"position": 7})], task=0, generation=1)
+    store.close()
+    assert ask("offsets", SOURCE, tmp_path).offsets == (({"filename": "/in"}, {"position": 7}),)
+
+
+def test_plugins_are_listed_by_kind_in_upstreams_order() -> None:
+    kinds = [plugin.type for plugin in ask("plugins", {}).plugins]
+    order = ["sink", "source", "transformation", "predicate", "converter", "header_converter"]
+    assert list(dict.fromkeys(kinds)) == order
+
+
+def test_the_keys_of_a_plugin_begin_with_its_own() -> None:
+    names = [key.name for key in ask("plugin_config", {"class": "FileStreamSink"}).keys]
+    assert names[0] == "file"
+    assert {"topics", "tasks.max"} <= set(names)
+    missing = ask("plugin_config", {"class": "Nope"}).problem
+    assert missing is not None
+    assert (missing.kind, missing.summary) == ("not_found", "Unknown plugin Nope.")
