@@ -142,7 +142,7 @@ ConfigKeys = Sequence[ConfigKey]
 NO_KEYS: ConfigKeys = ()
 
 
-def key(
+def key(  # noqa: PLR0913 (all but one have defaults)
     name: str,
     *,
     default: Any = REQUIRED,
@@ -174,9 +174,13 @@ def config(cls: type[C]) -> type[C]:
     return dataclass(frozen=True, kw_only=True, slots=False)(cls)
 
 
-@cache
 def keys_of(cls: type) -> ConfigKeys:
     """The keys that a config class declares."""
+    return _keys_of(cls)
+
+
+@cache
+def _keys_of(cls: Any) -> ConfigKeys:
     hints = get_type_hints(cls)
     return tuple(_key_of(f, hints[f.name], i) for i, f in enumerate(fields(cls)))
 
