@@ -235,8 +235,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = options.only.split(",")
     with show_progress() as on_progress:
         java: list[Contender] = [Java(cache)] if "java" in wanted else []
-        on_progress("training the broker's class archive", 0, 0)
-        train(cache)
+        train(cache, on_progress)
     contenders: list[Contender] = [c for c in (Raw(), *java, Ours()) if c.name in wanted]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)

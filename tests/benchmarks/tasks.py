@@ -215,8 +215,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     cache = cache_dir(os.environ)
     with show_progress() as on_progress:
-        on_progress("training the broker's class archive", 0, 0)
-        train(cache)
+        train(cache, on_progress)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
         run_broker(Path(name) / "kafka", cache) as broker,

@@ -15,6 +15,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, Producer
 
+from engine.kafka.embedded.artifacts import OnProgress, ignore_progress
 from engine.kafka.embedded.broker import EmbeddedKafka
 from engine.kafka.embedded.process import ServiceProcess
 from engine.model.exit_status import EXIT_TRANSIENT
@@ -25,7 +26,7 @@ _CLIENT_TIMEOUT: Final = 60.0
 _MAIN: Final = "kafka.Kafka"
 
 
-def train(cache_dir: Path) -> Path:
+def train(cache_dir: Path, on_progress: OnProgress = ignore_progress) -> Path:
     """Make the archive in the cache unless it is there; its path.
 
     Raises:
@@ -37,7 +38,8 @@ def train(cache_dir: Path) -> Path:
         if node.archive.exists():
             return node.archive
         made = Path(scratch) / "classes.aot"
-        service = node.prepare()
+        service = node.prepare(on_progress)
+        on_progress("training run for faster starts", 0, 0)
         main = service.argv.index(_MAIN)
         argv = (*service.argv[:main], f"-XX:AOTCacheOutput={made}", *service.argv[main:])
         broker = ServiceProcess(replace(service, argv=argv), Path(scratch) / "logs" / "output.log")
