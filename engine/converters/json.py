@@ -191,10 +191,15 @@ class JsonConverter(Converter):
         """The column as JSON."""
         schema = column.schema
         if schema is None:
-            return super().from_connect_batch(topic, column)
+            return self._schemaless_batch(topic, column)
         head, write = self._writing(schema)
         tail = "}" if self._schemas else ""
         return [to_utf8(f"{head}{write(value)}{tail}") for value in column]
+
+    def _schemaless_batch(self, topic: str, column: Column) -> Sequence[bytes | None]:
+        if self._schemas or column.schemas is not None:
+            return super().from_connect_batch(topic, column)
+        return [None if value is None else encode(value) for value in column]
 
     def _writing(self, schema: Schema) -> _Writing:
         return self._writings.get(schema, lambda: self._writing_of(schema))

@@ -18,6 +18,7 @@ from engine.api.struct import Struct
 from engine.api.text import float_text
 
 _PLAIN: Final = frozenset((str, int, bool, type(None)))
+_PLAIN_OR_CONTAINERS: Final = _PLAIN | {dict, list}
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-f]{4}|.)")
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _ESCAPE_BYTES: Final = re.compile(rb"\\(u[0-9a-f]{4}|.)")
@@ -87,7 +88,11 @@ def _is_plain(value: Any) -> bool:
     else:
         return kind in _PLAIN
     kinds = set(map(type, inner))
-    return kinds <= _PLAIN or all(map(_is_plain, inner))
+    if kinds <= _PLAIN:
+        return True
+    if not kinds <= _PLAIN_OR_CONTAINERS:
+        return False
+    return all(_is_plain(each) for each in inner if type(each) not in _PLAIN)
 
 
 def _as_jackson(encoded: bytes) -> bytes:
