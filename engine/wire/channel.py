@@ -74,9 +74,12 @@ class Channel(Generic[M]):
             BlockingIOError: the socket is non-blocking and nothing has come.
             msgspec.MsgspecError: what came is no message of ours; its descriptors are closed.
         """
-        data, ancillary, _flags, _address = self.sock.recvmsg(
-            MAX_MESSAGE_BYTES, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
-        )
+        try:
+            data, ancillary = self._receive()
+        except ConnectionResetError:
+            # It ended with words of ours unread. The kernel says so before it hands out what was
+            # sent earlier, which is still there and is followed by the end.
+            data, ancillary = self._receive()
         descriptors = _descriptors(ancillary)
         if not data:
             _close(descriptors)
@@ -86,6 +89,12 @@ class Channel(Generic[M]):
         except msgspec.MsgspecError:
             _close(descriptors)
             raise
+
+    def _receive(self) -> tuple[bytes, Sequence[tuple[int, int, bytes]]]:
+        data, ancillary, _flags, _address = self.sock.recvmsg(
+            MAX_MESSAGE_BYTES, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+        )
+        return data, ancillary
 
     def close(self) -> None:
         """Close the socket."""
