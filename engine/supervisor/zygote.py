@@ -210,11 +210,12 @@ class Zygote:
         self._channel.close()
         self._channel = None
         self._is_ready = False
-        for token in list(self._sent):
+        has_ended = self.pid is None  # asked before forgetting, which may reap it: one start only
+        for token in reversed(list(self._sent)):
             request = self._forget(token)
             if request is not None:
                 self._waiting.appendleft(request)
-        if self.pid is None:
+        if has_ended:
             self._start_later()
 
     def _exited(self, status: ExitStatus) -> None:
