@@ -164,6 +164,19 @@ def test_what_was_sent_before_the_end_is_still_received(ends: Ends) -> None:
     assert right.receive() is None
 
 
+def test_last_words_are_received_although_their_sender_left_an_order_unread(ends: Ends) -> None:
+    """The kernel reports such an end as an error, ahead of the words."""
+    left, right = ends
+    right.send(Ready(1))
+    left.send(Ack(1))
+    left.send(Ack(2))
+    left.close()
+
+    assert right.receive() == (Ack(1), [])
+    assert right.receive() == (Ack(2), [])
+    assert right.receive() is None
+
+
 def test_a_reader_that_does_not_read_never_blocks_a_non_blocking_sender(ends: Ends) -> None:
     left, _right = ends
     left.sock.setblocking(False)
