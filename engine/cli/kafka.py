@@ -96,6 +96,8 @@ def _start(arguments: argparse.Namespace) -> int:
     data_dir, cache = arguments.data_dir.absolute(), cache_dir(os.environ).absolute()
     running = daemon.read_state(data_dir)
     if running is not None:
+        if not running.address:
+            raise EmbeddedKafkaError(f"pid {running.pid} is just starting it in {data_dir}")
         if arguments.port not in (None, _port_of(running.address)):
             raise EmbeddedKafkaError(f"it runs already, at {running.address}; stop it first")
         print(f"Apache Kafka runs already at {running.address}, pid {running.pid}")

@@ -1,7 +1,9 @@
 """A detached broker: a small process that runs Apache Kafka and starts it again when it dies.
 
-Whoever holds the lock on the data directory's ``lock`` file is that process; ``state.json`` says
-what it last knew. ``python -m engine.kafka.embedded.daemon DATA_DIR CACHE_DIR PORT READY_FD``.
+Whoever holds the lock on the data directory's ``lock`` file is that process and has its number in
+there; ``state.json`` says what it last knew.
+
+``python -m engine.kafka.embedded.daemon DATA_DIR CACHE_DIR PORT READY_FD``.
 """
 
 import contextlib
@@ -36,6 +38,7 @@ class DaemonState:
     """What a daemon says of itself.
 
     Attributes:
+        address: of the broker; empty until it is known.
         state: ``starting``, ``running`` or ``waiting`` (to start the broker again).
         problem: why the broker ended or did not start, last time.
     """
@@ -54,9 +57,15 @@ def read_state(data_dir: Path) -> DaemonState | None:
         with (data_dir / "lock").open() as lock:
             if _try_lock(lock):
                 return None
-            return DaemonState(**json.loads((data_dir / "state.json").read_text("utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+            pid = int(lock.read() or 0)
+    except FileNotFoundError:
         return None
+    try:
+        state = DaemonState(**json.loads((data_dir / "state.json").read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        state = None
+    # what is written may be a former daemon's, whose number may be somebody else's by now
+    return state if state and state.pid == pid else DaemonState(pid, "", "starting")
 
 
 def spawn(data_dir: Path, cache_dir: Path, port: int | None) -> str:
@@ -87,7 +96,7 @@ def spawn(data_dir: Path, cache_dir: Path, port: int | None) -> str:
 def stop(data_dir: Path) -> bool:
     """Stop the daemon of a data directory and wait for its end; False when none runs."""
     state = read_state(data_dir)
-    if state is None:
+    if state is None or not state.pid:
         return False
     try:
         process = os.pidfd_open(state.pid)
@@ -126,6 +135,9 @@ def hold_data_dir(data_dir: Path) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise EmbeddedKafkaError(f"a broker runs already in {data_dir}")
             select.select([], [], [], _PEEK / 20)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield
 
 
