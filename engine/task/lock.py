@@ -61,9 +61,9 @@ def _wait_for(fd: int, patience: float) -> bool:
 
 
 def _has_open(pid: int, file: os.stat_result) -> bool:
-    for entry in os.scandir(f"/proc/{pid}/fd"):
+    for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
-            found = os.stat(entry.path)
+            found = os.stat(f"/proc/{pid}/fd/{name}")
             if (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino):
                 return True
     return False
