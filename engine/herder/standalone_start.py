@@ -90,9 +90,7 @@ class StandaloneStart:
         wanting = [
             entry.name
             for entry in self._connectors
-            if self.is_new_engine
-            or entry.state is State.FAILED
-            or (entry.stored.plan is None and entry.stored.target_state is TargetState.STARTED)
+            if self.is_new_engine or entry.state is State.FAILED or entry.stored.plan is None
         ]
         problems = await asyncio.gather(*(self._connectors.replan(name) for name in wanting))
         named = {file.name for file in files} if self.is_new_engine else set()

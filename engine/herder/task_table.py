@@ -107,6 +107,7 @@ class TaskTable:
     def expect(self, task: TaskId) -> None:
         """The supervisor was told to run it."""
         self._leaving.discard(task)
+        self._changed.set()
 
     def leave(self, tasks: Iterable[TaskId]) -> None:
         """The supervisor was told to end these; it will say of each that it is gone."""

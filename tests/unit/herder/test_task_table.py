@@ -1,0 +1,145 @@
+"""What a herder makes of the reports about tasks."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.herder.connector_entry import config_hash
+from engine.herder.task_table import TaskTable
+from engine.model.slot import SLOT_BYTES
+from engine.model.state import ON_THE_WIRE, Condition, State
+from engine.model.task_id import TaskId
+from engine.wire.message import Sample, TaskAssignment, TaskEvent, TaskReport
+
+TASK = TaskId("c", 0)
+ASSIGNMENT = TaskAssignment(
+    "c", 0, "source", {"w": "1"}, {"name": "c", "tasks.max": "1"}, {"n": "0"}, "/data"
+)
+
+
+def report(condition: Condition = Condition.RUNNING, **changes: object) -> TaskReport:
+    made = TaskReport("c", 0, 5, condition, "hash", pid=7)
+    return msgspec.structs.replace(made, **changes)
+
+
+def event(name: str, told: TaskReport, seq: int = 1) -> TaskEvent:
+    return TaskEvent(seq, name, time.monotonic_ns(), told)
+
+
+@pytest.fixture
+def table() -> TaskTable:
+    return TaskTable("w:1", Path("/logs"))
+
+
+@pytest.mark.parametrize("condition", Condition)
+def test_a_condition_reads_as_upstream_knows_it_with_a_trace_only_when_something_failed(
+    table: TaskTable, condition: Condition
+) -> None:
+    table.apply(event("x", report(condition, trace="Why: so")))
+    state = table.state_of(TASK, "1.0")
+    assert state.state is ON_THE_WIRE[condition]
+    has_failed = condition in (Condition.FAILED, Condition.BACKOFF, Condition.UNKILLABLE)
+    assert state.trace == ("Why: so" if has_failed else None)
+    assert (state.worker_id, state.version) == ("w:1", "1.0")
+
+
+def test_a_task_that_nobody_has_spoken_of_is_unassigned(table: TaskTable) -> None:
+    assert table.state_of(TASK, None).state is State.UNASSIGNED
+
+
+def test_a_restart_reads_restarting_until_a_newer_process_is_told_of(table: TaskTable) -> None:
+    table.apply(event("running", report()))
+    table.restarting(TASK)
+    assert table.state_of(TASK, None).state is State.RESTARTING
+    table.apply(event("exited", report(Condition.STOPPED)))
+    assert table.state_of(TASK, None).state is State.RESTARTING
+    table.apply(event("running", report(generation=6)))
+    assert table.state_of(TASK, None).state is State.RUNNING
+
+
+def test_a_restart_of_a_task_that_is_starting_is_no_promise(table: TaskTable) -> None:
+    table.apply(event("stopping", report(Condition.STOPPING)))
+    table.restarting(TASK)
+    assert table.state_of(TASK, None).state is State.RUNNING
+
+
+def test_the_time_to_the_next_start_runs_down(table: TaskTable) -> None:
+    told = TaskEvent(
+        1, "backoff", time.monotonic_ns() - 2_000_000_000, report(Condition.BACKOFF, retry_in=10.0)
+    )
+    table.apply(told)
+    (view,) = table.views({})
+    assert view.report.retry_in == pytest.approx(8.0, abs=0.5)
+    assert view.type == "unknown"
+
+
+def test_a_slot_shows_what_its_writer_writes_and_its_descriptor_is_closed(
+    table: TaskTable,
+) -> None:
+    fd = os.memfd_create("slot")
+    os.ftruncate(fd, SLOT_BYTES)
+    writer = os.dup(fd)
+    table.snapshot(report(), [fd])
+    os.pwrite(writer, (1).to_bytes(8, "little"), 0)
+    os.close(writer)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    table.sampled([Sample("c", 0, 7, 1.5, 2, 3)])
+    (view,) = table.views({"c": "source"})
+    assert view.slot["layout_version"] == 1
+    assert view.sample == Sample("c", 0, 7, 1.5, 2, 3)
+    assert view.type == "source"
+
+
+def test_last_words_of_an_earlier_life_never_hide_what_is_told_now(table: TaskTable) -> None:
+    table.remember({TASK: report(reason="it crashed")})
+    assert table.state_of(TASK, None).state is State.UNASSIGNED
+    assert table.views({})[0].report.reason == "it crashed"
+    table.apply(event("running", report(generation=9)))
+    table.remember({TASK: report(Condition.FAILED)})
+    assert table.state_of(TASK, None).state is State.RUNNING
+
+
+def test_a_task_that_is_wanted_again_is_waited_for_no_longer(table: TaskTable) -> None:
+    async def scenario() -> None:
+        table.leave([TASK, TaskId("other", 0)])
+        waiting = asyncio.create_task(table.wait_gone("c"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        table.expect(TASK)
+        table.apply(event("running", report()))
+        async with asyncio.timeout(5):
+            await waiting
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start_paused": True},
+        {"connector_config": {"name": "c", "tasks.max": "9", "tasks.max.enforce": "false"}},
+        {"connector_config": {"tasks.max": "1", "engine.restart.max": "3", "name": "c"}},
+    ],
+)
+def test_what_no_task_reads_leaves_the_hash_as_it_is(change: dict[str, object]) -> None:
+    changed = msgspec.structs.replace(ASSIGNMENT, **change)
+    assert config_hash(changed) == config_hash(ASSIGNMENT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "sink"},
+        {"worker": {"w": "2"}},
+        {"connector_config": {"name": "c", "tasks.max": "1", "value.converter": "x"}},
+        {"config": {"n": "1"}},
+    ],
+)
+def test_whatever_a_task_reads_changes_the_hash(change: dict[str, object]) -> None:
+    changed = msgspec.structs.replace(ASSIGNMENT, **change)
+    assert config_hash(changed) != config_hash(ASSIGNMENT)
