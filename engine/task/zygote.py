@@ -10,6 +10,7 @@ import gc
 import importlib
 import os
 import random
+import select
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ from typing import Final
 import setproctitle
 
 from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_SOFTWARE
+from engine.plugins.built_in import BUILT_IN
+from engine.wire import log_sequence
 from engine.wire.channel import Channel
 from engine.wire.message import (
     Fork,
@@ -56,31 +59,62 @@ def main(argv: Sequence[str]) -> int:
     except RefusedError as refused:
         channel.send(ZygoteRefused(str(refused)))
         return EXIT_SOFTWARE
+    _freeze()
+    channel.send(ZygoteReady(os.getpid()))
+    plugins = _built_in_modules()
+    while plugins:
+        if not select.select([sock], [], [], 0)[0]:
+            _import(plugins.pop(0))
+            if not plugins:
+                _freeze()
+        elif not _serve(channel, entries):
+            return 0
+    while _serve(channel, entries):
+        pass
+    return 0
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()  # what is shared stays shared: no collection writes into these pages
-    channel.send(ZygoteReady(os.getpid()))
-    while (received := channel.receive()) is not None:
-        fork, descriptors = received
-        _fork(channel, fork, descriptors, entries[fork.kind])
-    return 0
+
+
+def _built_in_modules() -> list[str]:
+    """What tasks are likely to use besides; imported while nobody waits for a process."""
+    return list(dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN))
+
+
+def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) -> bool:
+    """Answer one request; False when there will be no more."""
+    received = channel.receive()
+    if received is None:
+        return False
+    fork, descriptors = received
+    _fork(channel, fork, descriptors, entries[fork.kind])
+    return True
 
 
 def _preload(modules: Sequence[str]) -> dict[str, Entry]:
     """Import, and refuse whatever leaves a second thread behind."""
+    log_sequence.get_logger("zygote")  # imports structlog
     for name in (*OWN_PRELOAD, *modules):
-        try:
-            importlib.import_module(name)
-        except Exception as error:
-            raise RefusedError(f"module {name}: {type(error).__name__}: {error}") from error
-        names = _other_threads()
-        if names:
-            raise RefusedError(
-                f"module {name} started a thread ({', '.join(names)}); a fork would lose it"
-            )
+        _import(name)
     return {
         "task": importlib.import_module("engine.task.bootstrap").main,
         "plan": importlib.import_module("engine.task.bootstrap").plan,
     }
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        raise RefusedError(f"module {name}: {type(error).__name__}: {error}") from error
+    names = _other_threads()
+    if names:
+        raise RefusedError(
+            f"module {name} started a thread ({', '.join(names)}); a fork would lose it"
+        )
 
 
 def _other_threads() -> list[str]:
