@@ -73,7 +73,7 @@ class Planner:
             return plan
         error = _error(problem) if problem.stage == "start" else None
         is_retriable = problem.stage == "task_configs" and not problem.is_permanent
-        return PlanFailure(plan, error, problem.trace, is_retriable)
+        return PlanFailure(plan, error, problem.trace, is_retriable or problem.is_retriable)
 
     async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
         """What is wrong with a configuration."""

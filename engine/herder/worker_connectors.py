@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.connector_entry import STATE_OF, ConnectorEntry
-from engine.herder.herder import PlanFailedError
+from engine.herder.herder import BadRequestError
 from engine.herder.planner import PlanFailure, Planner
 from engine.herder.task_publisher import TaskPublisher
 from engine.herder.task_table import TaskTable
@@ -194,7 +194,7 @@ class WorkerConnectors:
         except ConnectError as error:
             plan = entry.stored.plan or StoredPlan("unknown", None, "")
             trace = f"{type(error).__name__}: {error}"
-            return PlanFailure(plan, error, trace, isinstance(error, PlanFailedError))
+            return PlanFailure(plan, error, trace, not isinstance(error, BadRequestError))
 
     async def _retry(self, entry: ConnectorEntry) -> None:
         delay = _RETRY_FIRST

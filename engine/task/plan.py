@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from engine.api.config import ConfigKey
 from engine.api.connector import Connector, ConnectorContext, SourceConnector
-from engine.api.errors import ConfigError, ConnectError, NotFoundError
+from engine.api.errors import ConfigError, ConnectError, NotFoundError, RetriableError
 from engine.kafka import cluster_admin
 from engine.model.topic_creation import topic_creation
 from engine.plugins.config_transformer import ConfigTransformer, restore_placeholders
@@ -289,6 +289,7 @@ class _Work:
             summary=summary,
             trace=f"{type(error).__name__}: {summary}\n{self._secrets.hide(trace)}",
             is_permanent=isinstance(error, (ConfigError, TooManyTasksError, TypeError)),
+            is_retriable=isinstance(error, RetriableError),
         )
         return replace(self._known, problem=problem)
 

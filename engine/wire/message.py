@@ -411,6 +411,7 @@ class PlanProblem(msgspec.Struct, frozen=True):
         summary: the message alone.
         trace: ``Type: message`` and the traceback.
         is_permanent: the same configuration would fail again.
+        is_retriable: the plugin said that the same may work later.
     """
 
     kind: str
@@ -418,6 +419,7 @@ class PlanProblem(msgspec.Struct, frozen=True):
     summary: str
     trace: str = ""
     is_permanent: bool = False
+    is_retriable: bool = False
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):

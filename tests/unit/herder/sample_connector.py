@@ -21,6 +21,7 @@ class SampleConfig:
     hang: str = key("hang", default="", doc="The method that never comes back.")
     fail: str = key("fail", default="", doc="The method that raises.")
     die: str = key("die", default="", doc="The method that kills the process.")
+    refused_while: str = key("refused.while", default="", doc="No start while this file exists.")
     broken_while: str = key("broken.while", default="", doc="No plan while this file exists.")
 
 
@@ -49,18 +50,22 @@ class SampleSource(SourceConnector):
     def start(self, config: Mapping[str, str]) -> None:
         self._config = config
         _misbehave("start", config)
+        _need_absence(config.get("refused.while"))
 
     def task_class(self) -> type[SourceTask]:
         return SampleTask
 
     def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
         _misbehave("task_configs", self._config)
-        path = self._config.get("broken.while")
-        if path and Path(path).exists():
-            raise RetriableError("the catalogue cannot be read")
+        _need_absence(self._config.get("broken.while"))
         shared = self._config.get("shared", "")
         count = int(self._config.get("tasks", max_tasks))
         return [{"number": str(n), "shared": shared} for n in range(count)]
+
+
+def _need_absence(path: str | None) -> None:
+    if path and Path(path).exists():
+        raise RetriableError("the catalogue cannot be read")
 
 
 def _misbehave(method: str, config: Mapping[str, str]) -> None:
