@@ -1,6 +1,7 @@
 """One SQLite file: opening, migrating forward, and errors that say what to do."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ class Database:
         patience: float = 10.0,
     ) -> None:
         self.path = path
+        _make_private(path)
         with self._errors():
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=patience)
             try:
@@ -89,6 +91,19 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {_explained(error)}") from error
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, which would let everybody read it.
+
+    A file that exists is left alone: closing it would drop the locks of other connections.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(f"{path}: the file cannot be made: {error.strerror}") from error
 
 
 _EXPLANATIONS = {

@@ -1,8 +1,9 @@
 """Last known states of connectors and tasks (upstream: ``StatusBackingStore``)."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -13,6 +14,7 @@ from engine.storage.herder_database import HERDER_MIGRATIONS
 from engine.wire.message import TaskEvent, TaskReport
 
 _JSON = msgspec.json.Encoder()
+_STATES: Final = frozenset(State)
 
 
 class StatusStore(Protocol):
@@ -46,7 +48,7 @@ class SqliteStatusStore:
     def connector_states(self) -> Mapping[str, tuple[State, str | None]]:
         """See the protocol."""
         rows = self._database.query("SELECT name, state, trace FROM connector_status")
-        return {name: (State(state), trace) for name, state, trace in rows}
+        return {name: (State(state), trace) for name, state, trace in rows if state in _STATES}
 
     def put_connector_state(self, name: str, state: State, trace: str | None) -> None:
         """See the protocol; nothing happens for a connector that is gone."""
@@ -59,8 +61,11 @@ class SqliteStatusStore:
     def reports(self) -> Mapping[TaskId, TaskReport]:
         """See the protocol."""
         rows = self._database.query("SELECT connector, task, report FROM task_status")
-        decode = msgspec.json.Decoder(TaskReport).decode
-        return {TaskId(connector, task): decode(report) for connector, task, report in rows}
+        found = {}
+        for connector, task, report in rows:
+            with contextlib.suppress(msgspec.MsgspecError):  # a status is no reason not to start
+                found[TaskId(connector, task)] = msgspec.json.decode(report, type=TaskReport)
+        return found
 
     def put_events(self, events: Iterable[TaskEvent]) -> None:
         """See the protocol."""

@@ -11,7 +11,8 @@ import pytest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.storage.config_store import SqliteConfigStore, StoredConnector, StoredPlan
-from engine.storage.database import StoreError
+from engine.storage.database import Database, StoreError
+from engine.storage.herder_database import HERDER_MIGRATIONS
 from engine.storage.status_store import SqliteStatusStore
 from engine.wire.message import TaskEvent, TaskReport
 
@@ -130,3 +131,28 @@ def test_a_task_that_is_gone_is_forgotten(statuses: SqliteStatusStore) -> None:
     report = TaskReport("c", 0, 3, "RUNNING", "hash")
     statuses.put_events([TaskEvent(1, "running", 5, report), TaskEvent(2, "gone", 6, report)])
     assert statuses.reports() == {}
+
+
+def test_statuses_that_nobody_understands_are_left_out(
+    store: SqliteConfigStore, statuses: SqliteStatusStore, tmp_path: Path
+) -> None:
+    store.put(wanted())
+    database = Database(tmp_path / "herder.db", HERDER_MIGRATIONS)
+    with database.transaction() as sql:
+        sql.execute("INSERT INTO connector_status VALUES ('c', 'DANCING', NULL)")
+        sql.execute("INSERT INTO task_status VALUES ('c', 0, 1, '[]')")
+    database.close()
+    assert statuses.connector_states() == {}
+    assert statuses.reports() == {}
+
+
+def test_a_configuration_that_nobody_understands_is_no_silent_loss(
+    store: SqliteConfigStore, tmp_path: Path
+) -> None:
+    store.put(wanted())
+    database = Database(tmp_path / "herder.db", HERDER_MIGRATIONS)
+    with database.transaction() as sql:
+        sql.execute("UPDATE connector SET config = '[1'")
+    database.close()
+    with pytest.raises(StoreError, match="unreadable connector"):
+        store.connectors()

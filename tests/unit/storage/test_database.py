@@ -70,8 +70,16 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="the file cannot be opened"):
+    with pytest.raises(StoreError, match="the file cannot be made: No such file or directory"):
         Database(tmp_path / "nowhere" / "f.db", [FIRST])
+
+
+def test_nobody_else_can_read_what_is_stored(tmp_path: Path) -> None:
+    database = Database(tmp_path / "f.db", [FIRST])
+    with database.transaction() as sql:
+        sql.execute("INSERT INTO a VALUES (1)")
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+    database.close()
 
 
 def test_a_full_disk_loses_nothing_that_was_stored(tmp_path: Path) -> None:
