@@ -152,6 +152,9 @@ class OffsetStore:
             with _os_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = Database(self.path, _SCHEMA, durable=False)
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
         return self._writer
 
     def _read(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
