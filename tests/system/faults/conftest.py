@@ -1,0 +1,60 @@
+"""An engine for a whole module of faults, and engines of a test's own."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.system.faults.supervised import SupervisedEngine
+from tests.system.running_engine import wait_for
+
+
+@pytest.fixture(scope="module")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupervisedEngine]:
+    """Started once; in the end it stops in good order and leaves nothing."""
+    with SupervisedEngine(tmp_path_factory.mktemp("engine")).running() as engine:
+        assert isinstance(engine, SupervisedEngine)
+        yield engine
+
+
+@pytest.fixture
+def engine(shared_engine: SupervisedEngine) -> Iterator[SupervisedEngine]:
+    """The module's engine. After the test: promises kept, connectors gone, nothing leaked."""
+    before = shared_engine.footprint()
+    yield shared_engine
+    shared_engine.check_promises()
+    for name in shared_engine.ask("/connectors").body:
+        shared_engine.delete(name)
+    wait_for(lambda: _grown(before, shared_engine.footprint()) == {})
+
+
+def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """What grew that must not; logs and locks of past tasks stay, series come with the first."""
+    return {
+        key: (before[key], after[key])
+        for key in ("descriptors", "threads", "zombies", "children")
+        if after[key] > before[key] + (2 if key == "descriptors" else 0)
+    }
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A connector's name that tells the test."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip(
+        "-"
+    )
+
+
+@pytest.fixture
+def own_engine(tmp_path: Path) -> Iterator[Callable[..., SupervisedEngine]]:
+    """Makes engines for this test alone; whatever is left of them is ended."""
+    with ExitStack() as stack:
+
+        def make(**arguments: object) -> SupervisedEngine:
+            made = SupervisedEngine(tmp_path / "engine", **arguments)  # type: ignore[arg-type]
+            stack.enter_context(made.ended())
+            return made
+
+        yield make

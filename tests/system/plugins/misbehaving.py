@@ -1,0 +1,182 @@
+"""A source whose tasks misbehave on demand, and move nothing: no broker is needed.
+
+A task does what its configuration says (``at.start``, ``at.stop``) or what a file named after it in
+``orders.dir`` says; it takes the file away first, so that each order is obeyed once.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from engine.api import (
+    NO_KEYS,
+    AuthenticationError,
+    ConfigError,
+    ConfigKeys,
+    RetriableError,
+    SourceBatch,
+    SourceConnector,
+    SourceRecord,
+    SourceTask,
+)
+
+
+class MisbehavingConnector(SourceConnector):
+    """As many tasks as it may have."""
+
+    version = "1"
+
+    def config(self) -> ConfigKeys:
+        return NO_KEYS
+
+    def start(self, config: Mapping[str, str]) -> None:
+        self._given = dict(config)
+
+    def task_class(self) -> type[SourceTask]:
+        return MisbehavingTask
+
+    def task_configs(self, max_tasks: int) -> Sequence[Mapping[str, str]]:
+        name = self._given["name"]
+        return [{**self._given, "task.name": f"{name}-{number}"} for number in range(max_tasks)]
+
+
+class MisbehavingTask(SourceTask):
+    """Obeys; otherwise finds nothing to read."""
+
+    def start(self, config: Mapping[str, str]) -> None:
+        self._config = config
+        self._wait = float(config.get("poll.ms", "20")) / 1000
+        self._orders = Path(config["orders.dir"]) / config["task.name"]
+        obey(config.get("at.start"))
+        if config.get("progresses"):
+            self.context._runtime.progressed()  # type: ignore[attr-defined]
+
+    def poll(self) -> SourceBatch | Sequence[SourceRecord] | None:
+        threading.Event().wait(self._wait)
+        try:
+            order = self._orders.read_text()
+            self._orders.unlink()
+        except FileNotFoundError:
+            return None
+        obey(order)
+        return None
+
+    def stop(self) -> None:
+        obey(self._config.get("at.stop"))
+
+
+def obey(order: str | None) -> None:
+    """Do what the order says, such as ``exit 3``."""
+    if order:
+        verb, _, argument = order.partition(" ")
+        ORDERS[verb](argument)
+
+
+def exit_now(code: str) -> None:
+    os._exit(int(code))
+
+
+def exit_python(code: str) -> None:
+    sys.exit(int(code))
+
+
+def kill_self(number: str) -> None:
+    os.kill(os.getpid(), int(number))
+    signal.pause()
+
+
+def fail(text: str) -> None:
+    kinds = {
+        "ConfigError": ConfigError,
+        "RetriableError": RetriableError,
+        "AuthenticationError": AuthenticationError,
+    }
+    kind, _, message = text.partition(" ")
+    raise kinds.get(kind, ValueError)(message)
+
+
+def fail_in_another_tongue(_argument: str) -> None:
+    """A very long message that no shortening by characters would make short enough."""
+    raise ConfigError("日本語" * 60_000 + "\udcff")
+
+
+def wait(seconds: str) -> None:
+    threading.Event().wait(float(seconds))
+
+
+def ignore_sigterm(_argument: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Event().wait()
+
+
+def hold_the_gil(seconds: str) -> None:
+    """No Python code of this process runs meanwhile, signal handlers included."""
+    libc = ctypes.PyDLL(None)
+    deadline = int(seconds)
+    while deadline > 0:  # a signal interrupts a sleep; the next one begins without Python between
+        deadline = libc.sleep(deadline)
+
+
+def hold_the_gil_deaf(seconds: str) -> None:
+    """The same in one call, which no signal handler interrupts for long."""
+    libc = ctypes.PyDLL(None)
+    libc.poll(None, ctypes.c_ulong(0), ctypes.c_int(int(seconds) * 1000))
+
+
+def leave_a_grandchild(pid_file: str) -> None:
+    """One that left session, process group and parent behind, as a daemon does."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            Path(pid_file).write_text(str(os.getpid()))
+            os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            threading.Event().wait()
+        os._exit(0)
+    os.wait()
+
+
+def leave_a_program(pid_file: str) -> None:
+    """The same, executed, with descriptors of its own."""
+    program = (
+        "import os, signal, sys; os.setsid(); os.fork() and os._exit(0); "
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "open(sys.argv[1], 'w').write(str(os.getpid())); signal.pause()"
+    )
+    subprocess.run([sys.executable, "-c", program, pid_file], check=True)
+
+
+def leave_a_nameless_program(pid_file: str) -> None:
+    """The same with an empty environment, so that nothing tells whose it is."""
+    program = (
+        "import os, signal, sys; os.setsid(); os.fork() and os._exit(0); "
+        "open(sys.argv[1], 'w').write(str(os.getpid())); signal.pause()"
+    )
+    subprocess.run([sys.executable, "-c", program, pid_file], check=True, env={})
+
+
+def print_and_die(text: str) -> None:
+    os.write(1, f"{text}\n".encode() * 500 + b"half a li")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+ORDERS: Mapping[str, Callable[[str], None]] = {
+    "exit": exit_now,
+    "sys.exit": exit_python,
+    "kill": kill_self,
+    "raise": fail,
+    "raise_long": fail_in_another_tongue,
+    "wait": wait,
+    "ignore_sigterm": ignore_sigterm,
+    "gil": hold_the_gil,
+    "gil_deaf": hold_the_gil_deaf,
+    "grandchild": leave_a_grandchild,
+    "program": leave_a_program,
+    "nameless": leave_a_nameless_program,
+    "print_and_die": print_and_die,
+}
