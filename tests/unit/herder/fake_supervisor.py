@@ -27,6 +27,7 @@ from engine.wire.message import (
     HerderToSupervisor,
     Plan,
     PlanEnded,
+    Refused,
     RestartTask,
     SnapshotEnd,
     SyncBegin,
@@ -127,7 +128,7 @@ class FakeSupervisor:
                 self._events = [event for event in self._events if event.seq > seq]
             case HerderReady():
                 self.is_ready = True
-            case SyncBegin() | SyncEnd():
+            case SyncBegin() | SyncEnd() | Refused():
                 pass
 
     def _desire(self, desire: Desire, memory: int) -> None:

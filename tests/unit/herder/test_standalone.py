@@ -342,7 +342,7 @@ def test_tasks_go_on_as_they_were_while_a_new_plan_fails(
         assert supervisor.pids() == pids
         obstacle.unlink()
         await wait_for(herder, R, R)
-        assert supervisor.assignments[TaskId("c", 0)].config["shared"] == "new"
+        await wait_until(lambda: supervisor.assignments[TaskId("c", 0)].config["shared"] == "new")
 
     play(scenario)
 

@@ -7,7 +7,16 @@ from engine.herder.herder import Herder
 from engine.herder.main import EXIT_REFUSED
 from engine.model.state import State
 from engine.model.task_id import TaskId
-from engine.wire.message import Ack, ConnectorFile, Desire, Drop, HerderReady, Plan, SyncEnd
+from engine.wire.message import (
+    Ack,
+    ConnectorFile,
+    Desire,
+    Drop,
+    HerderReady,
+    Plan,
+    Refused,
+    SyncEnd,
+)  # fmt: skip
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import run_until_refused, running, sample
 
@@ -131,6 +140,10 @@ def test_an_invalid_connector_of_the_command_line_refuses_the_start(tmp_path: Pa
         files = [file("good"), file("bad", **{"tasks.max": "0"})]
         assert await run_until_refused(supervisor, tmp_path, files) == EXIT_REFUSED
         assert supervisor.named(HerderReady) == []
+        [refused] = supervisor.named(Refused)
+        assert isinstance(refused, Refused)
+        assert refused.connector == "bad"
+        assert "Invalid value 0 for configuration tasks.max" in refused.problem
         supervisor.close()
 
     asyncio.run(scenario())
