@@ -120,6 +120,7 @@ class TaskConsumer:
 
     Attributes:
         link: whether the brokers can be reached.
+        missing: why subscribed topics bring no partitions; None when they do.
         committed: what became of :meth:`commit`, one entry each: None or the error's text.
 
     Raises:
@@ -129,6 +130,7 @@ class TaskConsumer:
     def __init__(self, config: ClientConfig, listener: RebalanceListener) -> None:
         self.link = BrokerLink(config.properties["bootstrap.servers"])
         self.committed: list[str | None] = []
+        self.missing: str | None = None
         self._listener = listener
         self._most = config.poll_records
         self._raised: Exception | None = None
@@ -295,6 +297,7 @@ class TaskConsumer:
         opening = Opening()
         try:
             if found:
+                self.missing = None
                 opening = self._listener.on_assigned(_partitions(found))
         except Exception as error:  # noqa: BLE001 (it must not pass through the client's frames)
             self._raised = self._raised or error
@@ -332,6 +335,8 @@ class TaskConsumer:
         error = message.error()
         if error is None:
             return False
+        if error.name() in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC") and not self._assigned:
+            self.missing = error.str()
         if is_refused(error) or error.fatal() or error.name() not in _PASSING:
             self._raised = self._raised or to_connect_error(error, "consuming failed")
         return True

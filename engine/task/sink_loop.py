@@ -307,7 +307,7 @@ class WorkerSinkTask:
     def _observe(self) -> None:
         """Hear of commits and of the broker; once a second say how far behind we are."""
         self._commit.observe()
-        self._conditions.say("kafka", self._consumer.link.text)
+        self._conditions.say("kafka", self._consumer.link.text or self._consumer.missing)
         now = time.monotonic()
         if now < self._next_lag:
             return

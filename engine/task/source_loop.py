@@ -271,11 +271,17 @@ class WorkerSourceTask:
         slot.stage = "commit"
         if not self._is_stored():
             return False
-        self._task.commit()
+        self._tell_task()
         took = time.monotonic_ns() - began
         slot.add("commit_ns", took)
         slot.raise_to("commit_ns_max", took)
         return True
+
+    def _tell_task(self) -> None:
+        try:
+            self._task.commit()
+        except Exception as error:  # noqa: BLE001 (the offsets are stored, and that is what counts)
+            self._log.error("the task's commit failed", error=str(error), exc_info=error)
 
     def _is_drained(self, patience: float, *, is_last: bool) -> bool:
         deadline = time.monotonic() + patience

@@ -336,6 +336,19 @@ def test_a_task_that_is_paused_from_the_beginning_is_not_started(
     driver.stop()
 
 
+def test_a_topic_that_comes_later_is_awaited_in_words(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    task = ListSink()
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=config(name, topic))
+    driver.start().ready()
+    wait_until(lambda: any(f"not available: {topic}" in (t or "") for t in driver.conditions()))
+    write(kafka, topic, [b"a"])
+    wait_until(lambda: task.values() == ["a"])
+    wait_until(lambda: driver.conditions()[-1] is None)
+    driver.stop()
+
+
 def test_a_task_may_choose_where_to_begin(
     kafka: str, topic: str, name: str, tmp_path: Path
 ) -> None:

@@ -333,6 +333,21 @@ def test_a_failed_poll_is_a_failed_task_whose_offsets_are_committed(
     assert task.stopped
 
 
+class CannotCommit(ListSource):
+    def commit(self) -> None:
+        super().commit()
+        raise OSError("no cleaning up today")
+
+
+def test_a_tasks_own_commit_that_fails_is_only_logged(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    task = CannotCommit(topic, [[b"a"], [b"b"]])
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=config(name)).start().ready()
+    wait_until(lambda: stored(tmp_path, name) == {"batch": 2} and task.commits > 1)
+    driver.stop()
+
+
 def test_a_poll_that_may_be_tried_again_is(
     kafka: str, topic: str, name: str, tmp_path: Path
 ) -> None:
