@@ -26,13 +26,14 @@ from engine.model.task_id import TaskId
 from engine.storage.config_store import SqliteConfigStore
 from engine.storage.database import StoreError
 from engine.storage.status_store import SqliteStatusStore
-from engine.wire.channel import Channel
+from engine.wire.channel import Channel, shorten
 from engine.wire.log_sequence import get_logger
 from engine.wire.message import (
     Ack,
     HerderBoot,
     HerderReady,
     PlanEnded,
+    Refused,
     Samples,
     SnapshotEnd,
     SupervisorToHerder,
@@ -56,6 +57,8 @@ _HEAD_START: Final = 1.0
 """Seconds that planning gets before the REST API's modules are imported, which stops the loop."""
 
 _LAST_ANSWERS: Final = 1.0
+_LONGEST_NAME: Final = 4096
+_LONGEST_PROBLEM: Final = 32_768
 
 
 class HerderProcess:
@@ -170,13 +173,14 @@ class HerderProcess:
         self._link.send(SyncEnd(1, len(publisher)))
         planning = asyncio.ensure_future(start.plan(self._boot.connectors))
         await asyncio.wait((planning,), timeout=_HEAD_START)
+        if planning.done() and isinstance(planning.exception(), StartRefusedError):
+            return await self._outcome(planning)
         self.herder = StandaloneHerder(connectors, self._table, planner, self._facts)
         close = await self._serve(self.herder, serve)
         try:
-            await planning
-        except StartRefusedError:
-            return EXIT_REFUSED
-        else:
+            code = await self._outcome(planning)
+            if code:
+                return code
             self._facts.is_ready = True
             self._link.send(HerderReady())
             if self._facts.kafka_cluster_id is None:
@@ -186,6 +190,17 @@ class HerderProcess:
         finally:
             planning.cancel()
             await self._close(close)
+
+    async def _outcome(self, planning: "asyncio.Future[None]") -> int:
+        """Wait for the first plans; the exit code when they are refused, else 0."""
+        try:
+            await planning
+        except StartRefusedError as error:
+            for connector, problem in error.problems.items():
+                name = shorten(connector, _LONGEST_NAME)
+                self._link.send(Refused(name, shorten(problem, _LONGEST_PROBLEM)))
+            return EXIT_REFUSED
+        return 0
 
     async def _serve(self, herder: Herder, serve: Serve) -> Close | None:
         return await serve(herder, self._listener) if self._listener is not None else None

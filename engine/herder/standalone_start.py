@@ -23,7 +23,15 @@ _INITIAL: Final = {
 
 
 class StartRefusedError(ConnectError):
-    """Connectors of the command line cannot be made; every problem is logged already."""
+    """Connectors of the command line cannot be made; every problem is logged already.
+
+    Attributes:
+        problems: why, by connector.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(f"cannot create {', '.join(problems)}")
+        self.problems = problems
 
 
 class StandaloneStart:
@@ -94,11 +102,11 @@ class StandaloneStart:
         ]
         problems = await asyncio.gather(*(self._connectors.replan(name) for name in wanting))
         named = {file.name for file in files} if self.is_new_engine else set()
-        refused = [
-            name
+        refused = {
+            name: str(problem)
             for name, problem in zip(wanting, problems, strict=True)
             if name in named and isinstance(problem, BadRequestError)
-        ]
+        }
         if refused:
-            get_logger(__name__).error("the start is refused", invalid_connectors=refused)
-            raise StartRefusedError(f"cannot create {', '.join(refused)}")
+            get_logger(__name__).error("the start is refused", invalid_connectors=list(refused))
+            raise StartRefusedError(refused)

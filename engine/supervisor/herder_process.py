@@ -147,21 +147,23 @@ class HerderProcess:
         while self._unacknowledged and self._unacknowledged[0].seq <= seq:
             self._unacknowledged.popleft()
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take one message; whether there may be more."""
         if self._channel is None:
-            return
+            return False
         try:
             received = self._channel.receive()
         except BlockingIOError:
-            return
+            return False
         except (OSError, msgspec.MsgspecError) as error:
             self._log.error("the herder spoke nonsense; it is killed", error=str(error))
             self.kill()
             received = None
         if received is None:
             self._disconnect()
-            return
+            return False
         self._on_message(*received)
+        return True
 
     def _disconnect(self) -> None:
         if self._channel is None:
@@ -177,6 +179,8 @@ class HerderProcess:
     def _exited(self, status: ExitStatus) -> None:
         was_ready, self.is_ready = self.is_ready, False
         self.pid = None
+        while self._receive():
+            pass  # its last words
         self._disconnect()
         if self._output:
             self._output.drain()

@@ -1,6 +1,7 @@
 """The supervisor: what the herder wants on one side, processes on the other."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ from engine.wire.message import (
     HerderToSupervisor,
     Plan,
     PlanEnded,
+    Refused,
     RestartTask,
     Samples,
     SnapshotEnd,
@@ -260,6 +262,8 @@ class Supervisor:
             case HerderReady():
                 self._herder.is_ready = True
                 self._notifier.ready()
+            case Refused(connector, problem):
+                _say(f"connector {connector}: {problem}")
 
     def _desire(self, message: Desire, descriptors: list[int]) -> None:
         task_id = TaskId(message.connector, message.task)
@@ -333,6 +337,13 @@ class Supervisor:
         self._herder.send(
             Samples(tuple(samples), self._loop_lag, self.zygote.restarts, self._herder.restarts)
         )
+
+
+def _say(problem: str) -> None:
+    """Tell whoever typed the command, as the command line does; the log is for the service."""
+    text = problem.replace("\n", "\n  ")
+    with contextlib.suppress(OSError):
+        os.write(2, f"engine: {text}\n".encode("utf-8", "backslashreplace"))
 
 
 def _close(descriptors: Sequence[int]) -> None:

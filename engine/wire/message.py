@@ -192,6 +192,17 @@ class HerderReady(Message, frozen=True, array_like=True):
     """The REST API answers and the first set of tasks is told."""
 
 
+class Refused(Message, frozen=True, array_like=True):
+    """A connector of the command line cannot be made, so the herder ends, and the engine with it.
+
+    Attributes:
+        problem: for whoever typed the command; may have several lines.
+    """
+
+    connector: str
+    problem: str
+
+
 # ---- supervisor → herder ---------------------------------------------------------------------
 
 
@@ -453,7 +464,9 @@ class PlanAnswer(msgspec.Struct, frozen=True):
 
 PlanToHerder = PlanStage | PlanDone
 SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded
-HerderToSupervisor = SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady
+HerderToSupervisor = (
+    SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady | Refused
+)
 SupervisorToTask = TargetChanged | Stop
 TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
 SupervisorToZygote = Fork
