@@ -228,13 +228,13 @@ class DemoRun:
         """Say where everything is, and what to do with it."""
         paths, url = self._paths, self._engine.url
         self._scene.addresses = [
-            ("input", str(paths.source)),
             ("output", str(paths.output)),
-            ("configuration", str(paths.work_dir / "*.properties")),
-            ("engine's log", str(paths.engine_log)),
-            ("Kafka", f"{_broker_address(paths.data_dir)}  (Apache Kafka {KAFKA_VERSION})"),
             ("REST API", url),
             ("metrics", f"{url}/metrics"),
+            ("input", str(paths.source)),
+            ("engine's log", str(paths.engine_log)),
+            ("Kafka", f"{_broker_address(paths.data_dir)}  (Apache Kafka {KAFKA_VERSION})"),
+            ("configuration", str(paths.work_dir / "*.properties")),
         ]
         ctl = f"{_engine_command(Path.cwd())} ctl"
         where = "" if url.endswith(":8083") else f" --url {url}"
@@ -242,7 +242,7 @@ class DemoRun:
             (f"{ctl} status{where}", "connectors and tasks"),
             (f"{ctl} describe {SINK}{where}", "all about one of them"),
             (f"{ctl} logs -f {SOURCE}{where}", "what it logs"),
-            ("kill -9 PID", "of any task, and watch it come back with nothing lost"),
+            ("kill -9 PID", "a task, and watch it come back"),
         ]
 
     def _conclude(self, *, exits_when_done: bool) -> None:

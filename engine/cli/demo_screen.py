@@ -16,6 +16,10 @@ from engine.cli.demo_work import SOURCE
 
 _EVENTS: Final = 5
 _LINE_EVERY: Final = 2.0
+_WIDE: Final = 100
+_FEWEST: Final = 3
+_LINES_ALWAYS: Final = 9
+"""Of the screen: head, processes, titles of the table, arrived, what to type, the end, and gaps."""
 
 
 @dataclass(slots=True)
@@ -60,7 +64,8 @@ class Screen(Protocol):
 def make_screen() -> Screen:
     """The one that fits standard output."""
     console = Console()
-    return LiveScreen(console) if console.is_terminal else PlainScreen()
+    can_draw = console.is_terminal and not console.is_dumb_terminal
+    return LiveScreen(console) if can_draw else PlainScreen()
 
 
 class LiveScreen:
@@ -78,7 +83,8 @@ class LiveScreen:
 
     def show(self, scene: Scene) -> None:
         """Draw it anew."""
-        self._live.update(render(scene), refresh=True)
+        size = self._live.console.size
+        self._live.update(render(scene, size.width, size.height), refresh=True)
 
 
 class PlainScreen:
@@ -143,21 +149,26 @@ def _lag(task: Mapping[str, Any]) -> str:
     return count(task["lag"]) + (" B" if task["id"]["connector"] == SOURCE else "")
 
 
-def render(scene: Scene) -> RenderableType:
-    """The whole screen."""
+def render(scene: Scene, width: int = 100, height: int = 40) -> RenderableType:
+    """The whole screen; what matters less is left out where room is short."""
+    room = height - _LINES_ALWAYS - len(scene.tasks) - len(scene.commands) - bool(scene.problem)
+    addresses = scene.addresses[: max(_FEWEST, room - _FEWEST)]
+    room -= len(addresses)
+    events = list(scene.events)[-room:] if room > 0 else []
+    gap = [Text()] if room > len(events) + 1 else []
     head = Text.assemble(
         ("engine demo", "bold"), f"  {seconds(scene.elapsed)}  ", (scene.stage, "italic")
     )
-    parts: list[RenderableType] = [head, Text(_process_words(scene)), Text(), _task_table(scene)]
+    parts: list[RenderableType] = [head, Text(_process_words(scene)), Text()]
+    parts.append(_task_table(scene, is_narrow=width < _WIDE))
     if scene.problem:
-        parts.append(Text(scene.problem, "red"))
+        parts.append(Text(scene.problem, "red", no_wrap=True, overflow="ellipsis"))
     parts += [Text(), Text.assemble(("arrived  ", "bold"), arrived_words(scene)), Text()]
-    parts.append(_pairs(scene.addresses))
-    if scene.events:
-        parts += [Text(), *(Text(event, "yellow") for event in scene.events)]
+    parts.append(_pairs(addresses))
+    parts += [*gap, *(Text(e, "yellow", no_wrap=True, overflow="ellipsis") for e in events), *gap]
     if scene.commands:
-        parts += [Text(), Text("Type in another terminal:", "bold"), _pairs(scene.commands, "cyan")]
-    parts += [Text(), Text("Ctrl-C stops everything.", "bold")]
+        parts += [Text("Type in another terminal:", "bold"), _pairs(scene.commands, "cyan")]
+    parts.append(Text("Ctrl-C stops everything.", "bold"))
     return Group(*parts)
 
 
@@ -165,12 +176,14 @@ def _process_words(scene: Scene) -> str:
     return "   ".join(f"{name} pid {pid}" for name, pid in scene.pids.items())
 
 
-def _task_table(scene: Scene) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+def _task_table(scene: Scene, *, is_narrow: bool) -> Table:
+    padding = (0, 1 if is_narrow else 2, 0, 0)
+    table = Table(box=None, padding=padding, pad_edge=False, header_style="bold")
     table.add_column("TASK", no_wrap=True)
     table.add_column("PID", justify="right", no_wrap=True)
     table.add_column("STATE", no_wrap=True)
-    for title in ("RECORDS/S", "TOTAL", "LAG", "RESTARTS", "CPU", "MEMORY"):
+    rate = "REC/S" if is_narrow else "RECORDS/S"
+    for title in (rate, "TOTAL", "LAG", "RESTARTS", "CPU", "MEMORY"):
         table.add_column(title, justify="right", no_wrap=True)
     for task in scene.tasks:
         table.add_row(*_task_cells(task), style=_style(task["condition"]))

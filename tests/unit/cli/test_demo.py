@@ -234,3 +234,22 @@ def test_without_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[
     assert lines[2].startswith("  12.0 s  demo-source RUNNING 1,234/s, total 56,789, lag 2,048 B;")
     assert lines[2].endswith("arrived 56,789 of 60,000 lines in order, 7 came twice")
     assert lines[3:] == ["  12.5 s  stopping"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 60)])
+def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
+    console = Console(width=width, height=height, no_color=True)
+    shown = scene()
+    shown.addresses = [(f"place {number}", "/somewhere") for number in range(7)]
+    shown.commands = [(f"engine ctl {number}", "something") for number in range(4)]
+    shown.events.extend(
+        f"{number}.0 s  something ended, and a long reason {'x' * 200}" for number in range(9)
+    )
+    with console.capture() as capture:
+        console.print(render(shown, width, height))
+    lines = capture.get().splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert lines[-1].startswith("Ctrl-C")
+    assert any("8.0 s" in line for line in lines)
+    assert any("5.0 MiB" in line for line in lines)
