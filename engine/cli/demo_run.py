@@ -159,8 +159,15 @@ class DemoRun:
                 f" (see {self._paths.engine_log})"
             )
         self.is_done = self._comparison.arrived >= self._goal
-        is_over = exits_when_done and (self.is_done or now > self._deadline)
-        return not (self._interrupts.count or is_over)
+        is_over = self.is_done or now > self._deadline or self._failure()
+        return not (self._interrupts.count or (exits_when_done and is_over))
+
+    def _failure(self) -> str | None:
+        """The first task that is given up, and why."""
+        for task in self._scene.tasks:
+            if task["condition"] == "FAILED":
+                return f"{name_of(task)} FAILED: {first_line(task['trace'] or '')}"
+        return None
 
     def _stop(self) -> list[str]:
         first = self._interrupts.count
@@ -257,6 +264,9 @@ class DemoRun:
         except (OSError, EOFError) as error:
             raise DemoError(f"the files cannot be compared: {error}") from error
         late = "" if self.is_done else f"; gave up after {scene.elapsed:.0f} s"
+        failure = self._failure()
+        if failure and not self.is_done:
+            late += f": {failure}"
         self.is_good = self.is_done = verdict.is_good
         self.summary = f"{verdict}: {paths.source} → {paths.output}{late}"
 

@@ -187,3 +187,14 @@ def test_a_kept_run_goes_on_where_it_ended(demo: Demo) -> None:
         printed = demo.wait()
         assert demo.process.returncode == 0, printed
         assert f"all {total:,} lines arrived in order, no duplicates" in printed
+
+
+def test_a_task_that_is_given_up_ends_the_wait(demo: Demo, tmp_path: Path) -> None:
+    file = tmp_path / "one-line.log"
+    file.write_bytes(b"x" * (20 << 20))  # longer than a line may be
+    demo.start("--exit-when-done", str(file))
+    printed = demo.wait()
+    assert demo.process.returncode == 1
+    assert "1 of 1 lines are missing" in printed
+    assert "demo-source-0 FAILED: ConfigError" in printed
+    assert demo.left() == []
