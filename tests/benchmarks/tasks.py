@@ -81,14 +81,18 @@ class Worker:
             return []
         return found
 
-    def wait_tasks(self, count: int, is_so: Callable[[dict[str, Any]], bool]) -> None:
-        """Wait until there are so many tasks and all are so."""
+    def wait_tasks(
+        self, count: int, is_so: Callable[[dict[str, Any]], bool]
+    ) -> list[dict[str, Any]]:
+        """Wait until there are so many tasks and all are so; these tasks."""
         deadline = time.monotonic() + _TIMEOUT
         while len(tasks := self.tasks()) < count or not all(map(is_so, tasks)):
             if time.monotonic() > deadline:
                 words = (self._folder / "output.log").read_text("utf-8", "replace")[-2000:]
-                raise BenchmarkError(f"{count} tasks were not there in time\n{words}")
+                odd = next((task for task in tasks if not is_so(task)), None)
+                raise BenchmarkError(f"{len(tasks)} of {count} tasks, {odd}\n{words}")
             select.select([], [], [], 0.2)
+        return tasks
 
     def slots(self) -> dict[str, Slot]:
         """The tasks' shared memory by connector, mapped from the supervisor's descriptors."""
@@ -160,8 +164,8 @@ def sinks(count: int, brokers: str) -> Callable[[Path], list[dict[str, str]]]:
 
 def idle_memory(worker: Worker) -> list[float]:
     """MiB of each task, shares of common pages included, when nothing has moved for a while."""
-    worker.wait_tasks(1, lambda task: (task["since_progress_seconds"] or 0) > _SETTLED)
-    return [pss_bytes(task["pid"]) / 2**20 for task in worker.tasks()]
+    tasks = worker.wait_tasks(1, lambda task: (task["since_progress_seconds"] or 0) > _SETTLED)
+    return [pss_bytes(task["pid"]) / 2**20 for task in tasks if task["pid"]]
 
 
 def recovery_times(worker: Worker, rounds: int) -> list[float]:
@@ -169,8 +173,8 @@ def recovery_times(worker: Worker, rounds: int) -> list[float]:
     slots, chance = worker.slots(), random.Random(3)
     samples = []
     for _ in range(rounds):
-        worker.wait_tasks(KILLED_TASKS, lambda task: task["condition"] == "RUNNING")
-        tasks = worker.tasks()
+        tasks = worker.wait_tasks(KILLED_TASKS, lambda task: task["condition"] == "RUNNING")
+        tasks = [task for task in tasks if task["pid"]]  # a birth may not be announced yet
         chance.shuffle(tasks)
         for task in tasks:
             slot = slots[TaskId(**task["id"]).file_stem]
