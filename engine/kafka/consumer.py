@@ -4,7 +4,6 @@ Used by one thread. Rebalances are told to a :class:`RebalanceListener` from ins
 :meth:`TaskConsumer.fetch`; what a listener raises comes out of ``fetch``.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from engine.api.record import Position, Timestamp, TopicPartition
 from engine.kafka.broker_link import BrokerLink
 from engine.kafka.client_config import ClientConfig, unknown_property
+from engine.kafka.client_log import client_logger
 from engine.kafka.errors import is_refused, to_connect_error
 
 _TIMESTAMP_TYPES: Final = {
@@ -148,7 +148,7 @@ class TaskConsumer:
             or config.properties.get("group.protocol", "").lower() == "consumer"
         )
         try:
-            self._consumer = Consumer(properties, logger=logging.getLogger(__name__))
+            self._consumer = Consumer(properties, logger=client_logger(__name__))
         except KafkaException as error:
             raise unknown_property(error.args[0].str(), config) from error
 

@@ -4,7 +4,6 @@ Used by one thread. Successful deliveries are never told one by one: :attr:`Task
 falls to zero when everything is in Kafka, and :attr:`TaskProducer.failures` says what is not.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -13,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from engine.kafka.broker_link import BrokerLink
 from engine.kafka.client_config import ClientConfig, unknown_property
+from engine.kafka.client_log import client_logger
 from engine.kafka.errors import DeliveryFailure, failure_of
 
 _CHUNK: Final = 20_000
@@ -54,7 +54,7 @@ class TaskProducer:
             "delivery.report.only.error": not hears_all,
         }
         try:
-            self._producer = Producer(properties, logger=logging.getLogger(__name__))
+            self._producer = Producer(properties, logger=client_logger(__name__))
         except KafkaException as error:
             raise unknown_property(error.args[0].str(), config) from error
 

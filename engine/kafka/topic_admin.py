@@ -52,7 +52,7 @@ class TopicAdmin:
             replication_factor=settings.replication_factor,
             config=dict(settings.config),
         )
-        admin = AdminClient(self._config)
+        admin = AdminClient({**self._config, "log_level": 0})  # what fails is raised
         try:
             made = admin.create_topics([topic], request_timeout=_REQUEST_TIMEOUT)
             self._result(made[settings.name])
@@ -63,7 +63,7 @@ class TopicAdmin:
     def largest_batch(self, topic: str) -> int | None:
         """The topic's ``max.message.bytes``, None when the cluster does not tell."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        admin = AdminClient(self._config)
+        admin = AdminClient({**self._config, "log_level": 0})
         try:
             asked = admin.describe_configs([resource], request_timeout=_REQUEST_TIMEOUT)
             found: Mapping[str, Any] = self._result(asked[resource])
