@@ -121,7 +121,6 @@ class FileStreamSinkTask(SinkTask):
     def start(self, config: Mapping[str, str]) -> None:
         """Open the file and mend a line that a killed predecessor left torn."""
         self._config = parse(FileStreamSinkConfig, config)
-        self._suffers = False
         self._writer = self._open(self._config.file)
 
     def _open(self, path: str | None) -> LineWriter:
@@ -136,18 +135,10 @@ class FileStreamSinkTask(SinkTask):
 
     def put(self, batch: SinkBatch) -> None:
         """Append the batch; after a failure nothing of it is in the file."""
-        try:
-            if len(batch):
-                self._writer.append(lines_of(batch.values))
-            else:
-                self._writer.roll_if_due()
-        except RetriableError as error:
-            self._suffers = True
-            self.context.condition(str(error))
-            raise
-        if self._suffers:
-            self._suffers = False
-            self.context.condition(None)
+        if len(batch):
+            self._writer.append(lines_of(batch.values))
+        else:
+            self._writer.roll_if_due()
 
     def flush(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Bring the file to disk, if that is configured; written it is already."""
