@@ -223,6 +223,8 @@ class Supervisor:
                 self.log.info(f"task {event}", **context, pid=task.pid)
             case "note" if state.note:
                 self.log.warning("task condition", **context, condition=state.note)
+            case "note":
+                self.log.info("task condition is over", **context)
             case _:
                 self.log.debug(f"task {event}", **context, generation=state.generation)
 
