@@ -70,7 +70,7 @@ def run_standalone(arguments: argparse.Namespace) -> int:
         return _say(error, EXIT_BAD_CONFIG)
     except ConfigError as error:
         for problem in error.problems.values():
-            _say(problem, EXIT_BAD_CONFIG)
+            _say(f"{arguments.worker}: {problem}", EXIT_BAD_CONFIG)
         return EXIT_BAD_CONFIG
 
 
