@@ -199,6 +199,53 @@ def test_a_rebalance_moves_partitions_without_loss_or_repetition(
     assert committed(kafka, name, topic, 4) == [600] * 4
 
 
+def put_slowly(batch: SinkBatch) -> None:
+    threading.Event().wait(len(batch) / 8_000)
+
+
+@pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
+def test_members_that_come_and_go_under_load_lose_nothing(
+    kafka: str, topic: str, name: str, tmp_path: Path, strategy: str
+) -> None:
+    topic, name = f"{topic}-{strategy}", f"{name}-{strategy}"
+    create(kafka, topic, 4)
+    each = 15_000
+    writers = [
+        threading.Thread(target=write, args=(kafka, topic, [b"%d" % i for i in range(each)], p))
+        for p in range(4)
+    ]
+    settings = config(
+        name,
+        topic,
+        consumer__override__partition__assignment__strategy=strategy,
+        consumer__override__max__poll__records="500",
+    )
+    tasks = [ListSink() for _ in range(3)]
+    for task in tasks:  # so slow that there is always something under way
+        task.on_put = put_slowly
+    for writer in writers:
+        writer.start()
+    drivers = []
+    for number, task in enumerate(tasks):
+        driver = LoopDriver(
+            tmp_path, task, worker=worker(kafka), config=settings, number=number
+        ).start().ready()  # fmt: skip
+        drivers.append(driver)
+        wait_until(lambda task=task: len(task.records) > 1000)  # type: ignore[misc]
+        if number:
+            drivers[number - 1].stop(final=True)
+    for writer in writers:
+        writer.join()
+    wait_until(lambda: committed(kafka, name, topic, 4) == [each] * 4)
+    drivers[-1].stop(final=True)
+    arrived = {(p, o) for task in tasks for _, p, o, _ in task.records}
+    assert len(arrived) == 4 * each
+    for task in tasks:  # in order, in each partition
+        for partition in range(4):
+            offsets = [o for _, p, o, _ in task.records if p == partition]
+            assert offsets == sorted(offsets)
+
+
 def test_a_batch_that_cannot_be_put_now_is_brought_again_and_order_is_kept(
     kafka: str, topic: str, name: str, tmp_path: Path
 ) -> None:
