@@ -432,7 +432,11 @@ def _spawn(state: TaskState) -> Step:
 
 def _stop(state: TaskState, why: ExitClass) -> Step:
     state = replace(state, condition=Condition.STOPPING, ending=why)
-    return state, [Terminate(state.is_final), _arm(state, Timer.STOP, state.stop_timeout)]
+    return state, [
+        Terminate(state.is_final),
+        _arm(state, Timer.STOP, state.stop_timeout),
+        Emit("stopping"),
+    ]
 
 
 def _gone(state: TaskState) -> Step:

@@ -258,7 +258,7 @@ class TaskEvent(Message, frozen=True, array_like=True):
     """A task changed. Sent again to a new herder until acknowledged.
 
     Attributes:
-        event: ``starting`` ``running`` ``paused`` ``exited`` ``backoff`` ``failed`` ``stopped``
+        event: ``starting`` ``running`` ``paused`` ``stopping`` ``exited`` ``backoff`` ``failed``
             ``unresponsive`` ``unkillable`` ``note`` ``gone``.
         monotonic_ns: when, by CLOCK_MONOTONIC.
     """

@@ -45,8 +45,16 @@ START: list[Action] = [
     Arm(Timer.START, POLICY.start_timeout, GENERATION + 1),
     Emit("starting"),
 ]
-STOP: list[Action] = [Terminate(is_final=False), Arm(Timer.STOP, 5.0, GENERATION)]
-STOP_FOR_GOOD: list[Action] = [Terminate(is_final=True), Arm(Timer.STOP, 5.0, GENERATION)]
+STOP: list[Action] = [
+    Terminate(is_final=False),
+    Arm(Timer.STOP, 5.0, GENERATION),
+    Emit("stopping"),
+]
+STOP_FOR_GOOD: list[Action] = [
+    Terminate(is_final=True),
+    Arm(Timer.STOP, 5.0, GENERATION),
+    Emit("stopping"),
+]
 GONE: list[Action] = [Disarm(), Emit("gone")]
 KILL: list[Action] = [Kill(), Arm(Timer.KILL, KILL_GRACE, GENERATION)]
 BACKOFF: list[Action] = [
@@ -235,7 +243,11 @@ def test_a_running_task_that_is_wanted_otherwise_is_stopped_first() -> None:
 
     state, actions = reduce(STATES["running"], wanted, NOW)
 
-    assert actions == [Terminate(is_final=False), Arm(Timer.STOP, 9.0, GENERATION)]
+    assert actions == [
+        Terminate(is_final=False),
+        Arm(Timer.STOP, 9.0, GENERATION),
+        Emit("stopping"),
+    ]
     state, actions = reduce(state, Exited(GENERATION, ExitStatus(code=0)), NOW)
     assert actions == [Disarm(), Emit("exited"), *START]
     assert (state.process_hash, dict(state.restarts)) == ("b", {})
