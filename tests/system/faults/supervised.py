@@ -156,7 +156,7 @@ class SupervisedEngine(RunningEngine):
             "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
             "threads": len(os.listdir(f"/proc/{pid}/task")),
             "zombies": len(zombies_of(pid)),
-            "children": len(children_of(pid)),
+            "children": len([p for p in children_of(pid) if not is_short_lived(p)]),
             "files": sum(1 for path in self.data_dir.rglob("*") if path.is_file()),
             "series": len([line for line in body.splitlines() if not line.startswith("#")]),
         }
@@ -205,6 +205,14 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
     except OSError:
         return ""
+
+
+def is_short_lived(pid: int) -> bool:
+    """Whether this is a child that runs a connector's code for the herder."""
+    command = command_of(pid)
+    return command.startswith("engine: ") and not command.startswith(
+        ("engine: task ", "engine: zygote")
+    )
 
 
 def pid_in(path: Path) -> int:

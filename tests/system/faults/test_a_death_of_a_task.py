@@ -5,7 +5,13 @@ import signal
 
 import pytest
 
-from tests.system.faults.supervised import SupervisedEngine, children_of, is_alive, kill
+from tests.system.faults.supervised import (
+    SupervisedEngine,
+    children_of,
+    is_alive,
+    kill,
+    pid_in,
+)
 from tests.system.running_engine import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -161,7 +167,7 @@ def test_f10_a_stranger_that_ends_is_reaped_and_stops_nobody(
     task = engine.wait_state(name, "RUNNING")
     pid_file = engine.directory / f"{name}.pid"
     engine.order(f"{name}-0", f"program {pid_file}")
-    stranger = int(wait_for(lambda: pid_file.exists() and pid_file.read_text()) or 0)
+    stranger = pid_in(pid_file)
     wait_for(lambda: stranger in children_of(engine.process.pid))
 
     kill(stranger)

@@ -63,6 +63,9 @@ class MisbehavingTask(SourceTask):
             self._orders.unlink()
         except FileNotFoundError:
             return None
+        if order.startswith("busy "):
+            self.context.busy(float(order[5:]) + 1)
+            order = order.replace("busy", "wait")
         obey(order)
         return None
 
