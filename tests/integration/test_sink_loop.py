@@ -209,11 +209,6 @@ def test_members_that_come_and_go_under_load_lose_nothing(
 ) -> None:
     topic, name = f"{topic}-{strategy}", f"{name}-{strategy}"
     create(kafka, topic, 4)
-    each = 15_000
-    writers = [
-        threading.Thread(target=write, args=(kafka, topic, [b"%d" % i for i in range(each)], p))
-        for p in range(4)
-    ]
     settings = config(
         name,
         topic,
@@ -221,21 +216,18 @@ def test_members_that_come_and_go_under_load_lose_nothing(
         consumer__override__max__poll__records="500",
     )
     tasks = [ListSink() for _ in range(3)]
-    for task in tasks:  # so slow that there is always something under way
-        task.on_put = put_slowly
-    for writer in writers:
-        writer.start()
-    drivers = []
+    drivers: list[LoopDriver] = []
+    each = 0
     for number, task in enumerate(tasks):
-        driver = LoopDriver(
-            tmp_path, task, worker=worker(kafka), config=settings, number=number
-        ).start().ready()  # fmt: skip
-        drivers.append(driver)
-        wait_until(lambda task=task: len(task.records) > 1000)  # type: ignore[misc]
+        task.on_put = put_slowly  # there is always something under way when members come and go
+        for partition in range(4):
+            write(kafka, topic, [b"%d" % i for i in range(each, each + 4000)], partition)
+        each += 4000
+        driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=settings, number=number)
+        drivers.append(driver.start().ready())
+        wait_until(lambda driver=driver: driver.slot["partitions"] > 0)  # type: ignore[misc]
         if number:
             drivers[number - 1].stop(final=True)
-    for writer in writers:
-        writer.join()
     wait_until(lambda: committed(kafka, name, topic, 4) == [each] * 4)
     drivers[-1].stop(final=True)
     arrived = {(p, o) for task in tasks for _, p, o, _ in task.records}
