@@ -1,95 +1,17 @@
 """Drives one task as the engine would, in this process and without Kafka."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from connectors.file import FileStreamSinkTask, FileStreamSourceTask
-from engine.api import (
-    Column,
-    ErrantRecordReporter,
-    Offset,
-    Partition,
-    Position,
-    SinkBatch,
-    TopicPartition,
-)
-
-
-@dataclass
-class Context:
-    """Remembers what a task says."""
-
-    conditions: list[str | None] = field(default_factory=list)
-    busy_seconds: list[float] = field(default_factory=list)
-
-    def configs(self) -> Mapping[str, str]:
-        return {}
-
-    def busy(self, seconds: float) -> None:
-        self.busy_seconds.append(seconds)
-
-    def condition(self, text: str | None) -> None:
-        self.conditions.append(text)
-
-
-@dataclass
-class SourceContext(Context):
-    """What a source may ask besides."""
-
-    lags: list[int] = field(default_factory=list)
-    idle_left: int = 1_000_000
-    stored: Offset | None = None
-
-    def lag(self, amount: int) -> None:
-        """A task says so with every batch and whenever it has nothing to do."""
-        self.lags.append(amount)
-        self.idle_left -= 1
-
-    def is_stopping(self) -> bool:
-        """Stops once it was idle so often, so that no test waits a whole second for nothing."""
-        return self.idle_left <= 0
-
-    def offset_storage_reader(self) -> "SourceContext":
-        return self
-
-    def offset(self, partition: Partition) -> Offset | None:
-        del partition
-        return self.stored
-
-    def offsets(self, partitions: Iterable[Partition]) -> list[Offset | None]:
-        return [self.stored for _ in partitions]
-
-
-class SinkContext(Context):
-    """What a sink may ask besides."""
-
-    def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset()
-
-    def timeout(self, seconds: float) -> None:
-        pass
-
-    def pause(self, *partitions: TopicPartition) -> None:
-        pass
-
-    def resume(self, *partitions: TopicPartition) -> None:
-        pass
-
-    def request_commit(self) -> None:
-        pass
-
-    def errant_record_reporter(self) -> ErrantRecordReporter | None:
-        return None
-
-    def offset(self, offsets: Mapping[TopicPartition, int]) -> None:
-        pass
+from engine.api import Column, Offset, Position, SinkBatch, TopicPartition
+from engine.testing import SinkTestContext, SourceTestContext
 
 
 class SourceDriver:
     """A running source task and everything it gave."""
 
     def __init__(self, config: Mapping[str, str], stored: Offset | None = None) -> None:
-        self.context = SourceContext(stored=stored)
+        self.context = SourceTestContext(stored=stored)
         self.task = FileStreamSourceTask()
         self.task.initialize(self.context)
         self.task.start({"topic": "t", **config})
@@ -135,7 +57,7 @@ class SinkDriver:
     """A running sink task."""
 
     def __init__(self, config: Mapping[str, str]) -> None:
-        self.context = SinkContext()
+        self.context = SinkTestContext()
         self.task = FileStreamSinkTask()
         self.task.initialize(self.context)
         self.task.start(config)
