@@ -4,6 +4,7 @@ The REST API sits above this package, so it is handed in as a function.
 """
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -107,6 +108,9 @@ class HerderProcess:
             return await living
         except asyncio.CancelledError:
             return 0
+        except ConnectError as error:
+            self._link.send(_refused(error))
+            raise
         finally:
             self._link.close()
 
@@ -242,8 +246,17 @@ def run(sock: socket.socket, boot: HerderBoot, serve: Serve) -> int:
         return EXIT_STORE
 
 
+def _refused(error: ConnectError) -> Refused:
+    return Refused(None, shorten(str(error), _LONGEST_PROBLEM))
+
+
 async def _run(sock: socket.socket, boot: HerderBoot, serve: Serve) -> int:
-    process = HerderProcess(boot)
+    try:
+        process = HerderProcess(boot)
+    except ConnectError as error:
+        with contextlib.suppress(OSError):
+            Channel(sock, SupervisorToHerder).send(_refused(error))
+        raise
     try:
         return await process.run(sock, serve)
     finally:

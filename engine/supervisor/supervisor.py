@@ -265,7 +265,8 @@ class Supervisor:
                 self._herder.is_ready = True
                 self._notifier.ready()
             case Refused(connector, problem):
-                _say(f"connector {connector}: {problem}")
+                if not self._herder.restarts:
+                    _say(f"connector {connector}: {problem}" if connector else problem)
 
     def _desire(self, message: Desire, descriptors: list[int]) -> None:
         task_id = TaskId(message.connector, message.task)

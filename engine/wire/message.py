@@ -193,13 +193,14 @@ class HerderReady(Message, frozen=True, array_like=True):
 
 
 class Refused(Message, frozen=True, array_like=True):
-    """A connector of the command line cannot be made, so the herder ends, and the engine with it.
+    """The herder cannot begin with what it was given, so it ends, and the engine with it.
 
     Attributes:
+        connector: one of the command line that cannot be made; None when something else is wrong.
         problem: for whoever typed the command; may have several lines.
     """
 
-    connector: str
+    connector: str | None
     problem: str
 
 
