@@ -213,6 +213,14 @@ class RunningEngine:
                 self.process.wait()
 
 
+def run_standalone(directory: Path, *files: object) -> "subprocess.CompletedProcess[str]":
+    """``engine standalone`` that is to end by itself."""
+    command = [sys.executable, "-m", "engine", "standalone", *map(str, files)]
+    return subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
 def properties(config: Mapping[str, object]) -> str:
     """A properties file."""
     return "".join(f"{key}={value}\n" for key, value in config.items())
