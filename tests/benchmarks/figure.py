@@ -12,6 +12,11 @@ from rich.table import Table
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
 
+_BRIEF = {
+    "records_per_second": "records/s", "cpu_seconds_per_million": "cpu_s/M",
+    "first_record_seconds": "first_record_s",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -53,8 +58,15 @@ def print_table(figures: Sequence[Figure], console: Console) -> None:
     for figure in figures:
         mark = {True: "[green]ok", False: "[red]missed", None: ""}[figure.is_reached]
         values = (figure.value, min(figure.samples), max(figure.samples))
-        table.add_row(figure.name, *map(_short, values), figure.goal or "", mark)
+        table.add_row(_brief(figure.name), *map(_short, values), figure.goal or "", mark)
     console.print(table)
+
+
+def _brief(name: str) -> str:
+    """The name so short that the table fits 80 columns."""
+    for long, short in _BRIEF.items():
+        name = name.replace(long, short)
+    return name
 
 
 def _short(value: float) -> str:

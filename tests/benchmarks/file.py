@@ -54,6 +54,7 @@ _RATE_GOALS: Final = {
     ("source", "raw"): ">= 0.85", ("sink", "raw"): ">= 0.85",
 }  # fmt: skip
 _CPU_GOALS: Final = {"java": "<= 0.2", "raw": "<= 1.2"}
+_BUSY: Final = 0.5  # of one CPU; others then take from whoever runs
 _WITH_MEMORY: Final = ("java", "ours")
 
 Rounds = dict[tuple[str, str], list[Measured]]
@@ -240,6 +241,8 @@ def main(arguments: Sequence[str]) -> int:
     cache = cache_dir(os.environ)
     console = Console(stderr=True)
     wanted = options.only.split(",")
+    if (load := os.getloadavg()[0]) > _BUSY:
+        console.print(f"the machine is busy (load {load:.1f}): figures will vary", style="yellow")
     with show_progress() as on_progress:
         java: list[Contender] = [
             Java(name, cache, more)
