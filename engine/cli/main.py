@@ -1,7 +1,10 @@
 """The entry point: finds the subcommand and imports that one alone, so that each starts fast.
 
 The checks of the platform come first, before anything is imported that a bare machine may lack.
+An older Python, too, must be able to run this module, and its package, so far that it is told.
 """
+
+from __future__ import annotations
 
 import argparse
 import os

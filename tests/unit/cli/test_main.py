@@ -1,9 +1,12 @@
 """The entry point: versions, help and what it says on the wrong machine."""
 
+import ast
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +44,18 @@ def test_help_names_all_commands_and_imports_none_of_them() -> None:
 )
 def test_an_old_python_is_refused(version: Sequence[int], problem: str | None) -> None:
     assert platform_problem(tuple(version), needs_processes=True) == problem
+
+
+def test_an_old_python_can_read_what_refuses_it() -> None:
+    """What comes before the refusal parses with Python 3.8, and evaluates no annotation of ours."""
+    for name in ("engine", "engine.__main__", "engine.cli", "engine.cli.main"):
+        spec = importlib.util.find_spec(name)
+        assert spec
+        assert spec.origin
+        tree = ast.parse(Path(spec.origin).read_text("utf-8"), feature_version=(3, 8))
+        is_annotated = any(isinstance(node, ast.FunctionDef) for node in ast.walk(tree))
+        lazy = ast.unparse(ast.parse("from __future__ import annotations"))
+        assert not is_annotated or lazy in map(ast.unparse, tree.body)
 
 
 def test_a_kernel_without_pidfd_is_refused_where_processes_are_made(
