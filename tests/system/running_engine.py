@@ -144,15 +144,13 @@ class RunningEngine:
         found: dict[str, Any] = answer.body
         return found
 
-    def wait_condition(self, connector: str, text: str | None) -> dict[str, Any]:
-        """Wait until a task's note contains the text, or until it has none."""
+    def wait_condition(self, connector: str, text: str) -> None:
+        """Wait until a task says that it waits for something or suffers from it."""
+        wait_for(lambda: text in (self.task(connector)["note"] or ""))
 
-        def look() -> dict[str, Any] | None:
-            task = self.task(connector)
-            note = task["note"]
-            return task if (note is None if text is None else text in (note or "")) else None
-
-        return wait_for(look)
+    def wait_condition_over(self, connector: str, text: str) -> None:
+        """Wait until it does not say so any more."""
+        wait_for(lambda: text not in (self.task(connector)["note"] or ""))
 
     def offsets(self, connector: str) -> list[dict[str, Any]]:
         """Committed offsets."""
