@@ -130,7 +130,6 @@ class SupervisedTask:
         ours, theirs = Channel.pair()
         ours.setblocking(False)
         self._control = Channel(ours, TaskToSupervisor)
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, self._control)
         fork = Fork(
             token=self._host.next_token(),
             kind="task",
@@ -156,6 +155,10 @@ class SupervisedTask:
         self._pidfd = self._host.reaper.watch(
             pid, lambda status: self._exited(status, generation), kills_group=True
         )
+        assert self._control is not None
+        # not before: a quick task is ready before its birth is announced
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
+        self._host.task_changed(self, "forked")  # its own words may have come before
         if is_cancelled:
             self._kill()
 

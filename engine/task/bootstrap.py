@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from engine.api.connector import Connector
 from engine.api.errors import (
     AuthenticationError,
@@ -72,7 +74,9 @@ def plan(_fork: Fork, descriptors: Sequence[int]) -> int:
 
 
 def _run(runtime: TaskRuntime) -> None:
-    assignment = runtime.assignment
+    plugins = Plugins()
+    assignment = runtime.assignment = _resolved(plugins, runtime.assignment)
+    runtime.config, runtime.task_config = assignment.connector_config, assignment.config
     grace = float(assignment.worker.get("task.shutdown.graceful.timeout.ms", "5000")) / 1000
     runtime.handle_signals(grace)
     log_sequence.configure(
@@ -84,11 +88,18 @@ def _run(runtime: TaskRuntime) -> None:
     TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
         _LOCK_PATIENCE
     )
-    plugins = Plugins()
-    transformer = ConfigTransformer(plugins, assignment.worker)
-    runtime.config = transformer.resolve(assignment.connector_config)
-    runtime.task_config = transformer.resolve(assignment.config)
     _worker_task(runtime, plugins).run()
+
+
+def _resolved(plugins: Plugins, assignment: TaskAssignment) -> TaskAssignment:
+    """The assignment with the values of its placeholders; this process alone sees them."""
+    transformer = ConfigTransformer(plugins, assignment.worker)
+    return msgspec.structs.replace(
+        assignment,
+        worker=transformer.resolve(assignment.worker),
+        connector_config=transformer.resolve(assignment.connector_config),
+        config=transformer.resolve(assignment.config),
+    )
 
 
 def _worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | WorkerSinkTask:
