@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.model.restart_policy import RestartPolicy
+from engine.model.state import TargetState
 
 PROTOCOL_VERSION = 1
 
@@ -259,8 +260,8 @@ class TaskEvent(Message, frozen=True, array_like=True):
     """A task changed. Sent again to a new herder until acknowledged.
 
     Attributes:
-        event: ``starting`` ``running`` ``paused`` ``stopping`` ``exited`` ``backoff`` ``failed``
-            ``unresponsive`` ``unkillable`` ``note`` ``gone``.
+        event: ``starting`` ``forked`` ``running`` ``paused`` ``stopping`` ``exited`` ``backoff``
+            ``failed`` ``unresponsive`` ``unkillable`` ``note`` ``gone``.
         monotonic_ns: when, by CLOCK_MONOTONIC.
     """
 
@@ -346,7 +347,7 @@ class ConnectorFile(msgspec.Struct, frozen=True):
 
     name: str
     config: dict[str, str]
-    initial_state: str | None = None
+    initial_state: TargetState | None = None
 
 
 class HerderBoot(msgspec.Struct, frozen=True):
