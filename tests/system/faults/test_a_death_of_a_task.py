@@ -140,11 +140,10 @@ def test_f06_a_task_that_is_killed_while_it_is_made_is_made_again(
     engine: SupervisedEngine, name: str
 ) -> None:
     engine.create(name, at_start="wait 1")
-    (pid,) = wait_for(lambda: engine.task_processes().get(f"{name}-0")) or []
-    task = engine.task(name)
+    task = wait_for(lambda: (found := engine.task(name))["pid"] and found)
     assert task["condition"] == "STARTING"
 
-    kill(pid)
+    kill(task["pid"])
 
     assert engine.wait_anew(name, task)["restarts"] == {"killed": 1}
 
