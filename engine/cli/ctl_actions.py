@@ -15,13 +15,9 @@ from engine.cli.exit_codes import ExitCode
 from engine.model.config_file import ConnectorConfigFile, parse_connector_file
 from engine.model.log_line import readable
 from engine.model.properties import ConfigFileError
-from engine.model.state import TargetState
+from engine.model.state import INITIAL_STATES
 
-_INITIAL_STATES: Final = {
-    TargetState.STARTED: "RUNNING",
-    TargetState.PAUSED: "PAUSED",
-    TargetState.STOPPED: "STOPPED",
-}
+_INITIAL_STATES: Final = {state: word for word, state in INITIAL_STATES.items()}
 
 
 def _print_json(value: Any) -> None:

@@ -15,11 +15,6 @@ from engine.wire.log_sequence import get_logger
 from engine.wire.message import ConnectorFile
 
 _EPOCH: Final = "epoch"
-_INITIAL: Final = {
-    "RUNNING": TargetState.STARTED,
-    "PAUSED": TargetState.PAUSED,
-    "STOPPED": TargetState.STOPPED,
-}
 
 
 class StartRefusedError(ConnectError):
@@ -76,7 +71,7 @@ class StandaloneStart:
             stored = present.get(file.name)
             if stored is not None and stored.config == config and stored.origin == "file":
                 continue
-            initial = _INITIAL[(file.initial_state or "RUNNING").upper()]
+            initial = file.initial_state or TargetState.STARTED
             target = stored.target_state if stored is not None else initial
             self._parts.configs.put(StoredConnector(file.name, config, target, "file"))
 

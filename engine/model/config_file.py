@@ -11,13 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from engine.model.properties import ConfigFileError, parse_properties
-from engine.model.state import TargetState
+from engine.model.state import INITIAL_STATES, TargetState
 
-_INITIAL_STATES: Final = {
-    "RUNNING": TargetState.STARTED,
-    "PAUSED": TargetState.PAUSED,
-    "STOPPED": TargetState.STOPPED,
-}
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)| \(at end of document\)")
 
 
@@ -117,9 +112,9 @@ def _name(name: Any, source: str) -> str:
 def _initial_state(text: Any, source: str) -> TargetState | None:
     if text is None:
         return None
-    state = _INITIAL_STATES.get(str(text).upper())
+    state = INITIAL_STATES.get(str(text).upper())
     if state is None:
-        known = ", ".join(_INITIAL_STATES)
+        known = ", ".join(INITIAL_STATES)
         raise ConfigFileError(f"{source}:1: initial_state {text} is none of {known}")
     return state
 

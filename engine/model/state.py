@@ -11,6 +11,14 @@ class TargetState(StrEnum):
     STOPPED = "STOPPED"
 
 
+INITIAL_STATES = {
+    "RUNNING": TargetState.STARTED,
+    "PAUSED": TargetState.PAUSED,
+    "STOPPED": TargetState.STOPPED,
+}
+"""What a new connector is to be, in the words of files and requests (``initial_state``)."""
+
+
 class State(StrEnum):
     """What Kafka Connect's REST API says of a connector or a task."""
 

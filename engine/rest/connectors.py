@@ -8,7 +8,7 @@ from aiohttp import web
 
 from engine.api.errors import NotFoundError
 from engine.herder.herder import BadRequestError, ConnectorInfo, Herder
-from engine.model.state import TargetState
+from engine.model.state import INITIAL_STATES, TargetState
 from engine.model.task_id import TaskId
 from engine.rest.body import answer, config_of, read_object, text_of
 from engine.rest.entities import (
@@ -19,11 +19,6 @@ from engine.rest.entities import (
 )  # fmt: skip
 from engine.rest.route import CONNECTOR, TASK, Route, connector_of, task_of
 
-_INITIAL_STATES: Final = {
-    "RUNNING": TargetState.STARTED,
-    "PAUSED": TargetState.PAUSED,
-    "STOPPED": TargetState.STOPPED,
-}
 _CREATE_FIELDS: Final = ("config", "name", "initial_state")
 _UNCODED: Final = "!$&'()*+,;=:@"  # what a segment of a path may hold besides letters and digits
 
@@ -160,11 +155,10 @@ def _initial_state_of(body: Mapping[str, Any]) -> TargetState | None:
     value = body.get("initial_state")
     if value is None:
         return None
-    state = _INITIAL_STATES.get(value.upper()) if isinstance(value, str) else None
+    state = INITIAL_STATES.get(value.upper()) if isinstance(value, str) else None
     if state is None:
         raise BadRequestError(
-            f'Invalid value {value} for "initial_state": must be one of '
-            f"{', '.join(_INITIAL_STATES)}"
+            f'Invalid value {value} for "initial_state": must be one of {", ".join(INITIAL_STATES)}'
         )
     return state
 

@@ -1,11 +1,15 @@
 """How a herder begins: after nothing, after another herder, after another engine."""
 
 import asyncio
+import json
 from pathlib import Path
+
+import pytest
 
 from engine.herder.herder import Herder
 from engine.herder.main import EXIT_REFUSED
-from engine.model.state import State
+from engine.model.config_file import parse_connector_file
+from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.message import (
     Ack,
@@ -21,7 +25,7 @@ from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import run_until_refused, running, sample
 
 
-def file(name: str = "f", state: str | None = None, **changes: str) -> ConnectorFile:
+def file(name: str = "f", state: TargetState | None = None, **changes: str) -> ConnectorFile:
     return ConnectorFile(name, sample(**changes), state)
 
 
@@ -123,12 +127,32 @@ def test_connectors_of_the_command_line_live_only_while_they_are_named(tmp_path:
 def test_an_initial_state_holds_back_the_tasks(tmp_path: Path) -> None:
     async def scenario() -> None:
         supervisor = FakeSupervisor()
-        async with running(supervisor, tmp_path, [file(state="stopped")]) as herder:
+        async with running(supervisor, tmp_path, [file(state=TargetState.STOPPED)]) as herder:
             info = await herder.connector_info("f")
             assert info.tasks == []
             assert info.type == "source"
             await herder.resume_connector("f")
             await wait_for_task(herder, "f")
+        supervisor.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [("RUNNING", State.RUNNING), ("PAUSED", State.PAUSED), ("STOPPED", State.STOPPED)],
+)
+def test_every_initial_state_that_a_file_may_name_is_obeyed(
+    tmp_path: Path, word: str, state: State
+) -> None:
+    text = json.dumps({"name": "f", "config": sample(), "initial_state": word})
+    parsed = parse_connector_file(text, "f.json")
+
+    async def scenario() -> None:
+        supervisor = FakeSupervisor()
+        named = ConnectorFile(parsed.name, parsed.config, parsed.initial_state)
+        async with running(supervisor, tmp_path, [named]) as herder:
+            assert (await herder.connector_status("f")).connector.state is state
         supervisor.close()
 
     asyncio.run(scenario())
