@@ -1,7 +1,9 @@
 """Becoming a supervisor: lock the data directory, bind the port, run."""
 
 import asyncio
+import contextlib
 import gc
+import os
 from collections.abc import Sequence
 
 from engine.model.service import Service
@@ -24,6 +26,7 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
         DataDirError: the data directory cannot be used, or another engine uses it.
         PortTakenError: somebody else listens on the REST API's port.
     """
+    _keep_descriptors_to_ourselves()
     instance = Instance(settings.data_dir)
     listener = None
     if settings.port is not None:
@@ -42,3 +45,10 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
         return await Supervisor(settings, log, instance, listener, services).run()
 
     return asyncio.run(supervise())
+
+
+def _keep_descriptors_to_ourselves() -> None:
+    """What a launcher left open, such as a lock of its own, is no business of our children."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that lists them is gone
+            os.set_inheritable(int(name), int(name) <= 2)

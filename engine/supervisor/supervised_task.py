@@ -158,7 +158,7 @@ class SupervisedTask:
         assert self._control is not None
         # not before: a quick task is ready before its birth is announced
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
-        self._host.task_changed(self, "forked")  # its own words may have come before
+        self._host.task_changed(self, "forked")  # so that a start that takes long has a pid
         if is_cancelled:
             self._kill()
 
