@@ -1,5 +1,6 @@
 """An engine whose tasks are made to fail, and the promises that must hold after every fault."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -219,6 +220,16 @@ def pid_in(path: Path) -> int:
     """The number in a file, once it is there."""
     text = wait_for(lambda: path.exists() and path.read_text())
     return int(str(text))
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open, as paths; nothing when it is gone."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:

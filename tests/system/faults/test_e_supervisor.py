@@ -11,9 +11,11 @@ import pytest
 from tests.system.faults.supervised import (
     PLUGINS,
     SupervisedEngine,
+    children_of,
     is_alive,
     kill,
     memory_map,
+    open_files,
     pid_in,
 )
 from tests.system.running_engine import wait_for
@@ -196,6 +198,22 @@ def test_f09_an_inherited_ignored_sigchld_changes_nothing(own_engine: MakeEngine
     task = engine.wait_state("calm", "RUNNING")
     kill(task["pid"])
     assert engine.wait_anew("calm", task)["exit_code"] == -9
+    assert engine.stop() == 0
+
+
+def test_what_the_launcher_left_open_is_not_passed_on(own_engine: MakeEngine) -> None:
+    """Somebody's lock must not be held by tasks for as long as they live."""
+    engine = own_engine(connectors={"calm": {}})
+    lock = engine.directory / "launcher.lock"
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(fd, True)
+    engine.start(pass_fds=(fd,))
+    os.close(fd)
+    engine.wait_ready()
+    engine.wait_state("calm", "RUNNING")
+
+    for pid in children_of(engine.process.pid):
+        assert str(lock) not in open_files(pid)
     assert engine.stop() == 0
 
 
