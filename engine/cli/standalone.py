@@ -23,7 +23,7 @@ from engine.model.config_file import (
 )
 from engine.model.properties import ConfigFileError
 from engine.model.service import Service
-from engine.model.worker_config import WorkerConfig, unknown_worker_keys
+from engine.model.worker_config import WorkerConfig, worker_warnings
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
 from engine.supervisor.settings import Settings
 from engine.supervisor.start import PortTakenError, run
@@ -99,7 +99,7 @@ def _start(
     worker: dict[str, str], connectors: Sequence[ConnectorConfigFile], *, is_embedded: bool
 ) -> int:
     config = parse(WorkerConfig, worker)
-    for warning in unknown_worker_keys(worker):
+    for warning in worker_warnings(worker):
         _say(f"warning: {warning}", 0)
     data_dir = _data_dir(config, os.environ).absolute()
     services: list[Service] = []

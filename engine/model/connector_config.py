@@ -17,11 +17,13 @@ from engine.api.config import (
     ConfigType,
     Importance,
     at_least,
+    keys_of,
     non_empty,
     one_of,
     parse_keys,
 )  # fmt: skip
-from engine.model.worker_config import unknown_keys
+from engine.model.ignored_key import ignored_connector_keys, ignored_warnings
+from engine.model.worker_config import RestartConfig, unknown_keys
 
 ConnectorKind = Literal["source", "sink"]
 Problems = dict[str, list[str]]
@@ -189,35 +191,64 @@ def common_keys(kind: ConnectorKind, version: str | None = None) -> ConfigKeys:
     return (*_common_keys(version), *_error_keys(), *last)
 
 
-PREFIXES: Final[Mapping[ConnectorKind, tuple[str, ...]]] = {
-    "source": ("producer.override.", "admin.override.", "topic.creation."),
+OVERRIDES: Final[Mapping[ConnectorKind, tuple[str, ...]]] = {
+    "source": ("producer.override.", "admin.override."),
     "sink": ("consumer.override.", "producer.override.", "admin.override."),
 }
+"""Beginnings of keys that a connector's Kafka clients are told, if the worker's policy allows."""
+
 _STEPS: Final = ("transforms", "predicates")
-_INNER: Final = ("key.converter.", "value.converter.", "header.converter.", "engine.")
+_STEP_WORDS: Final = ("type", "predicate", "negate")
+_GROUPS: Final = "topic.creation.groups"
 
 
-def unknown_connector_keys(
-    config: Mapping[str, str], kind: ConnectorKind, known: Iterable[str]
+def connector_warnings(
+    config: Mapping[str, str],
+    kind: ConnectorKind,
+    known: Iterable[str],
+    opaque: Iterable[str] = (),
 ) -> list[str]:
-    """A warning for every key that nobody knows, with the nearest known one.
+    """A warning for every key that nobody knows, with the nearest known one, or that is ignored.
 
     Args:
         config: the connector's configuration.
         kind: ``source`` or ``sink``.
-        known: the names of the connector's own keys.
+        known: the names of all keys that the connector and its other plugins declare.
+        opaque: beginnings of keys of plugins that could not be asked.
     """
-    names = [*known, *(k.name for k in common_keys(kind))]
-    steps = tuple(f"{group}." for group in _STEPS)
-    found = unknown_keys(config, names, (*PREFIXES[kind], *_INNER, *steps))
-    return found + [w for group in _STEPS for w in _unlisted(config, group)]
+    ignored = ignored_connector_keys(config, kind)
+    rest = {key: value for key, value in config.items() if key not in ignored}
+    unlisted = _unlisted(rest)
+    rest = {key: value for key, value in rest.items() if key not in unlisted}
+    names = [*known, *(k.name for k in common_keys(kind)), *_step_keys(config)]
+    names += [*(k.name for k in keys_of(RestartConfig)), "task.shutdown.graceful.timeout.ms"]
+    prefixes = (*OVERRIDES[kind], *opaque, *(("topic.creation.",) if kind == "source" else ()))
+    return [
+        *unknown_keys(rest, names, prefixes),
+        *unlisted.values(),
+        *ignored_warnings(ignored),
+    ]
 
 
-def _unlisted(config: Mapping[str, str], group: str) -> list[str]:
-    """A warning for every key of a step whose alias is not listed."""
-    listed = tuple(f"{group}.{alias}." for alias in _listed(config, group))
-    keys = [k for k in config if k.startswith(f"{group}.") and not k.startswith(listed)]
-    return [f"unknown key {key}: {key.split('.')[1]} is not in {group}" for key in keys]
+def _step_keys(config: Mapping[str, str]) -> list[str]:
+    """What every step may be told, whatever its class."""
+    aliases = [f"{group}.{alias}" for group in _STEPS for alias in _listed(config, group)]
+    return [f"{alias}.{word}" for alias in aliases for word in _STEP_WORDS]
+
+
+def _unlisted(config: Mapping[str, str]) -> dict[str, str]:
+    """A warning for every key of a step or of a group of topics that is not listed."""
+    found: dict[str, str] = {}
+    for names, prefix, always in (
+        *((group, f"{group}.", ()) for group in _STEPS),
+        (_GROUPS, "topic.creation.", (_GROUPS, "topic.creation.default.")),
+    ):
+        listed = (*always, *(f"{prefix}{alias}." for alias in _listed(config, names)))
+        for key in config:
+            if key.startswith(prefix) and not key.startswith(listed):
+                alias = key.removeprefix(prefix).partition(".")[0]
+                found[key] = f"unknown key {key}: {alias} is not in {names}"
+    return found
 
 
 def validate_common(config: Mapping[str, str | None], kind: ConnectorKind) -> Problems:

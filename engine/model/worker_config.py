@@ -15,6 +15,12 @@ from engine.api.config import (
     one_of,
     parse,
 )  # fmt: skip
+from engine.model.ignored_key import (
+    WORKER,
+    WORKER_PREFIXES,
+    ignored_warnings,
+    ignored_worker_keys,
+)
 from engine.model.restart_policy import RestartPolicy
 
 
@@ -175,20 +181,6 @@ class WorkerConfig(RestartConfig):
         doc="How long a task that is told to stop may take before its process is killed.",
         check=at_least(0),
     )
-    plugin_path: tuple[str, ...] | None = key(
-        "plugin.path",
-        default=None,
-        type=ConfigType.LIST,
-        importance=LOW,
-        doc="Accepted and not used: plugins are installed Python distributions.",
-    )
-    plugin_discovery: str = key(
-        "plugin.discovery",
-        default="hybrid_warn",
-        importance=LOW,
-        doc="Accepted and not used: plugins are found by their entry points.",
-        check=one_of("only_scan", "hybrid_warn", "hybrid_fail", "service_load", ignore_case=True),
-    )
     config_providers: tuple[str, ...] = key(
         "config.providers",
         default=(),
@@ -207,13 +199,6 @@ class WorkerConfig(RestartConfig):
         importance=LOW,
         doc="Addresses of the REST API, as http://host:port.",
     )
-    admin_listeners: tuple[str, ...] | None = key(
-        "admin.listeners",
-        default=None,
-        type=ConfigType.LIST,
-        importance=LOW,
-        doc="Addresses of the admin paths; those of listeners when not set, none when empty.",
-    )
     rest_advertised_host_name: str | None = key(
         "rest.advertised.host.name",
         default=None,
@@ -227,47 +212,17 @@ class WorkerConfig(RestartConfig):
         importance=LOW,
         doc="The port that other workers and status pages are given.",
     )
-    rest_advertised_listener: str | None = key(
-        "rest.advertised.listener",
-        default=None,
-        importance=LOW,
-        doc="Which listener other workers are given: http or https.",
-    )
     topic_creation_enable: bool = key(
         "topic.creation.enable",
         default=True,
         importance=LOW,
         doc="Whether topics of source connectors are created by their topic.creation. rules.",
     )
-    topic_tracking_enable: bool = key(
-        "topic.tracking.enable",
-        default=True,
-        importance=LOW,
-        doc="Whether the topics that a connector uses are listed.",
-    )
-    topic_tracking_allow_reset: bool = key(
-        "topic.tracking.allow.reset",
-        default=True,
-        importance=LOW,
-        doc="Whether the list of topics of a connector may be emptied by request.",
-    )
     offset_storage_file: str | None = key(
         "offset.storage.file.filename",
         default=None,
         importance=HIGH,
         doc="Kafka Connect's file of source offsets; offsets are kept below engine.data.dir.",
-    )
-    access_control_allow_origin: str = key(
-        "access.control.allow.origin",
-        default="",
-        importance=LOW,
-        doc="Origins that browsers may call the REST API from.",
-    )
-    access_control_allow_methods: str = key(
-        "access.control.allow.methods",
-        default="",
-        importance=LOW,
-        doc="Methods that browsers may use across origins.",
     )
     data_dir: str | None = key(
         "engine.data.dir",
@@ -305,31 +260,18 @@ class WorkerConfig(RestartConfig):
     )  # fmt: skip
 
 
-PASS_THROUGH: Final = (
+_PASS_THROUGH: Final = (
     "producer.", "consumer.", "admin.", "key.converter.", "value.converter.", "header.converter.",
-    "internal.key.converter", "internal.value.converter", "config.providers.", "listeners.https.",
-    "admin.listeners.https.", "ssl.", "sasl.", "security.", "metrics.", "rest.extension.",
-    "offset.storage.", "config.storage.", "status.storage.", "inter.worker.",
+    "config.providers.", "ssl.", "sasl.", "security.",
 )  # fmt: skip
-"""Prefixes of keys that belong to somebody else: clients, converters, providers, TLS."""
-
-OTHER_KEYS: Final = frozenset((
-    "client.dns.lookup", "client.id", "connect.protocol", "connections.max.idle.ms",
-    "exactly.once.source.support", "group.id", "heartbeat.interval.ms", "metadata.max.age.ms",
-    "metadata.recovery.strategy", "metric.reporters", "rebalance.timeout.ms",
-    "receive.buffer.bytes", "reconnect.backoff.max.ms", "reconnect.backoff.ms",
-    "request.timeout.ms", "response.http.headers.config", "retry.backoff.max.ms",
-    "retry.backoff.ms", "scheduled.rebalance.max.delay.ms", "send.buffer.bytes",
-    "session.timeout.ms", "socket.connection.setup.timeout.max.ms",
-    "socket.connection.setup.timeout.ms", "worker.sync.timeout.ms", "worker.unsync.backoff.ms",
-))  # fmt: skip
-"""Keys of Kafka Connect that mean nothing to a standalone worker and are no mistake."""
+"""Beginnings of keys that belong to somebody else: clients, converters, providers, TLS."""
 
 
-def unknown_worker_keys(config: Mapping[str, str]) -> list[str]:
-    """A warning for every key that nobody knows, with the nearest known one."""
-    known = [k.name for k in keys_of(WorkerConfig)]
-    return unknown_keys(config, [*known, *OTHER_KEYS], PASS_THROUGH)
+def worker_warnings(config: Mapping[str, str]) -> list[str]:
+    """A warning for every key that nobody knows, with the nearest known one, or that is ignored."""
+    known = [*(k.name for k in keys_of(WorkerConfig)), *WORKER]
+    unknown = unknown_keys(config, known, (*_PASS_THROUGH, *WORKER_PREFIXES))
+    return unknown + ignored_warnings(ignored_worker_keys(config))
 
 
 def unknown_keys(

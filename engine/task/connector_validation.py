@@ -12,9 +12,10 @@ from engine.api.connector import Connector, SourceConnector
 from engine.api.errors import ConfigError
 from engine.kafka.client_config import check_overrides
 from engine.model.connector_config import (
+    OVERRIDES,
     ConnectorKind,
     common_keys,
-    unknown_connector_keys,
+    connector_warnings,
     validate_common,
 )  # fmt: skip
 from engine.model.worker_config import restart_policy
@@ -23,10 +24,6 @@ from engine.plugins.registry import Plugins, make
 
 NULL_VALUE: Final = "Null value can not be supplied as the configuration value."
 
-_OVERRIDES: Final[Mapping[ConnectorKind, tuple[str, ...]]] = {
-    "source": ("producer.override.", "admin.override."),
-    "sink": ("consumer.override.", "producer.override.", "admin.override."),
-}
 _CONVERTERS: Final[tuple[tuple[str, Kind], ...]] = (
     ("key.converter", "converter"),
     ("value.converter", "converter"),
@@ -54,6 +51,8 @@ class ConnectorValidation:
     Attributes:
         raw: as it was given; None for a null.
         resolved: the same with config providers' values, without nulls.
+        warnings: keys that nobody knows, or that have no effect.
+        opaque: beginnings of keys of plugins that could not be made.
     """
 
     plugins: Plugins
@@ -63,6 +62,7 @@ class ConnectorValidation:
     connector: Connector
     checked: dict[str, Checked] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    opaque: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> ConnectorKind:
@@ -84,11 +84,13 @@ class ConnectorValidation:
         """Check everything; a plugin's own exception passes."""
         self._check_common()
         self._check_steps()
-        own = self._check_connector()
+        self._check_connector()
         self._check_converters()
         self._check_policies()
         self._check_nulls()
-        self.warnings += unknown_connector_keys(self.resolved, self.kind, own)
+        self.warnings += connector_warnings(
+            self.resolved, self.kind, tuple(self.checked), self.opaque
+        )
         return self
 
     # ---- the checks, in order -----------------------------------------------------------------
@@ -109,8 +111,7 @@ class ConnectorValidation:
         if name is not None:
             self._check_plugin(kind, name, key, prefix, group)
 
-    def _check_connector(self) -> list[str]:
-        """Check the connector's own keys; their names."""
+    def _check_connector(self) -> None:
         keys = self.connector.config()
         own = [key for key in keys if key.name not in self.checked]
         self._add_keys(own)
@@ -119,7 +120,6 @@ class ConnectorValidation:
         if not problems:
             found = self.connector.validate(self.resolved)
             self._add_problems({key: list(texts) for key, texts in found.items()})
-        return [key.name for key in keys]
 
     def _check_converters(self) -> None:
         for key, kind in _CONVERTERS:
@@ -135,6 +135,7 @@ class ConnectorValidation:
             plugin = make(self.plugins, kind, name)
         except ConfigError as error:
             self._add_problems({key: [f"Invalid value {name} for configuration {key}: {error}"]})
+            self.opaque.append(prefix)
             return
         declared: ConfigKeys = plugin.config()
         keys = [replace(k, name=f"{prefix}{k.name}", group=k.group or group) for k in declared]
@@ -142,7 +143,7 @@ class ConnectorValidation:
         self._add_problems(parse_keys(keys, self.resolved)[1])
 
     def _check_policies(self) -> None:
-        for prefix in _OVERRIDES[self.kind]:
+        for prefix in OVERRIDES[self.kind]:
             forbidden = check_overrides(self.worker, self.resolved, prefix)
             self._add_problems({key: [text] for key, text in forbidden.items()})
         try:

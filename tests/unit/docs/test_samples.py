@@ -8,7 +8,7 @@ import pytest
 from engine.api import parse
 from engine.api.config import parse_keys
 from engine.model.config_file import parse_connector_file, parse_worker_file
-from engine.model.worker_config import WorkerConfig, unknown_worker_keys
+from engine.model.worker_config import WorkerConfig, worker_warnings
 from engine.plugins.registry import Plugins
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ CONNECTORS = sorted(
 def test_a_sample_of_a_worker_is_valid(name: str) -> None:
     worker = parse_worker_file((ROOT / "etc" / name).read_text(encoding="utf-8"), name)
     assert parse(WorkerConfig, worker).bootstrap_servers == ("localhost:9092",)
-    assert list(unknown_worker_keys(worker)) == []
+    assert list(worker_warnings(worker)) == []
 
 
 @pytest.mark.parametrize("name", WORKERS[1:])
@@ -38,7 +38,7 @@ def test_keys_that_are_commented_out_in_a_sample_are_known(name: str) -> None:
     worker = parse_worker_file("\n".join(lines), name)
     assert {"engine.data.dir", "engine.restart.delay.max.ms", "listeners"} <= set(worker)
     parse(WorkerConfig, worker)
-    assert list(unknown_worker_keys(worker)) == []
+    assert list(worker_warnings(worker)) == []
 
 
 @pytest.mark.parametrize("name", CONNECTORS)

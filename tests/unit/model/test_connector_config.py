@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.model.connector_config import common_keys, unknown_connector_keys, validate_common
+from engine.model.connector_config import common_keys, connector_warnings, validate_common
 
 SOURCE = {"name": "s", "connector.class": "FileStreamSource"}
 SINK = {"name": "s", "connector.class": "FileStreamSink", "topics": "t"}
@@ -50,17 +50,71 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
         "fiel": "f",
         "task.max": "1",
         "transforms": "t",
-        "transforms.t.regex": "x",
+        "transforms.t.type": "RegexRouter",
+        "transforms.t.regexp": "x",
+        "transforms.t.predicate": "p",
         "transforms.u.regex": "x",
+        "predicates": "p",
+        "predicates.p.whatever": "the class of p is not known",
         "producer.override.acks": "1",
         "consumer.override.x": "1",
-        "value.converter.schemas.enable": "false",
+        "value.converter": "JsonConverter",
+        "value.converter.schemas.enabel": "false",
         "topic.creation.default.partitions": "1",
+        "topic.creation.groups": "logs",
+        "topic.creation.logs.include": "log.*",
+        "topic.creation.lgos.partitions": "3",
         "engine.restart.max": "1",
+        "engine.restart.mox": "1",
     }
-    assert unknown_connector_keys(config, "source", ["file", "topic"]) == [
+    known = ["file", "topic", "transforms.t.regex", "value.converter.schemas.enable"]
+    assert connector_warnings(config, "source", known, ["predicates.p."]) == [
         "unknown key fiel, did you mean file?",
         "unknown key task.max, did you mean tasks.max?",
+        "unknown key transforms.t.regexp, did you mean transforms.t.regex?",
         "unknown key consumer.override.x",
+        "unknown key value.converter.schemas.enabel, did you mean value.converter.schemas.enable?",
+        "unknown key engine.restart.mox, did you mean engine.restart.max?",
         "unknown key transforms.u.regex: u is not in transforms",
+        "unknown key topic.creation.lgos.partitions: lgos is not in topic.creation.groups",
     ]
+
+
+def test_a_key_without_effect_is_told_with_the_reason() -> None:
+    queue = "no record is written to a dead letter queue; one that fails is skipped or logged"
+    config = {
+        **SINK,
+        "errors.deadletterqueue.topic.name": "bad",
+        "errors.deadletterqueue.context.headers.enable": "true",
+        "producer.override.acks": "1",
+        "transforms": "t",
+        "transforms.t.plugin.version": "1",
+        "value.converter.schemas.enable": "false",
+    }
+    assert connector_warnings(config, "sink", []) == [
+        f"key errors.deadletterqueue.topic.name has no effect: {queue}",
+        f"key errors.deadletterqueue.context.headers.enable has no effect: {queue}",
+        "key producer.override.acks has no effect: a sink has no producer",
+        "key transforms.t.plugin.version has no effect: the version that is installed is used",
+        "key value.converter.schemas.enable has no effect: value.converter is not given, so the "
+        "worker's converter is used with the worker's settings",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("exactly.once.support", "REQUIRED", "delivery is at least once"),
+        ("exactly.once.support", "requested", None),
+        ("transaction.boundary", "interval", "delivery is at least once"),
+        ("config.action.reload", "none", None),
+        ("config.action.reload", "restart",
+         "values of config providers are read when a task starts"),
+        ("offsets.storage.topic", "t", "offsets are stored by the worker, not in a topic"),
+    ],
+)  # fmt: skip
+def test_a_value_that_asks_for_what_is_done_anyway_is_no_warning(
+    key: str, value: str, reason: str | None
+) -> None:
+    expected = [] if reason is None else [f"key {key} has no effect: {reason}"]
+    assert connector_warnings({**SOURCE, key: value}, "source", []) == expected

@@ -2,10 +2,11 @@
 
 import pytest
 
-from engine.api.config import parse
+from engine.api.config import keys_of, parse
 from engine.api.errors import ConfigError
+from engine.model.ignored_key import WORKER
 from engine.model.restart_policy import RestartPolicy
-from engine.model.worker_config import WorkerConfig, restart_policy, unknown_worker_keys
+from engine.model.worker_config import WorkerConfig, restart_policy, worker_warnings
 
 LEAST = {"key.converter": "StringConverter", "value.converter": "StringConverter"}
 
@@ -66,12 +67,39 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
         "producer.linger.ms": "5",
         "key.converter.schemas.enable": "false",
         "config.providers.file.class": "x",
-        "group.id": "connect",
-        "offset.storage.topic": "o",
+        "offset.storage.file.filename": "o",
         "sasl.mechanism": "PLAIN",
     }
-    assert unknown_worker_keys(config) == [
+    assert worker_warnings(config) == [
         "unknown key ofset.flush.interval.ms, did you mean offset.flush.interval.ms?",
         "unknown key engine.log.fromat, did you mean engine.log.format?",
         "unknown key zzz",
     ]
+
+
+def test_a_key_without_effect_is_told_with_the_reason() -> None:
+    config = {
+        **LEAST,
+        "plugin.path": "/usr/share/java",
+        "rest.extension.classes": "x.Y",
+        "listeners.https.ssl.key.password": "secret",
+        "group.id": "connect",
+        "offset.storage.topic": "o",
+        "value.converter.plugin.version": "1",
+    }
+    assert worker_warnings(config) == [
+        "key plugin.path has no effect: plugins are installed Python distributions",
+        "key rest.extension.classes has no effect: REST extensions are not served",
+        "key listeners.https.ssl.key.password has no effect: HTTPS is not served",
+        "key group.id has no effect: this worker stands alone, there is no cluster of workers",
+        "key offset.storage.topic has no effect: this worker stands alone, there is no cluster of "
+        "workers",
+        "key value.converter.plugin.version has no effect: the version that is installed is used",
+    ]
+
+
+def test_every_key_of_a_worker_is_used_or_told_to_have_no_effect() -> None:
+    """Keys that are declared are read by somebody; the others are in the table of ignored ones."""
+    declared = {k.name for k in keys_of(WorkerConfig)}
+    assert declared.isdisjoint(WORKER)
+    assert [w for key in declared for w in worker_warnings({key: "1"})] == []
