@@ -4,8 +4,9 @@ A task's client takes ``bootstrap.servers`` from the worker, then the worker's k
 of the client (``producer.``), then the connector's with the prefix ``producer.override.``.
 """
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +27,7 @@ DEFAULT_BATCH_BYTES: Final = 256 * 1024
 """Far below the largest batch that a topic takes by default, as librdkafka never splits one."""
 
 _BATCH_OVERHEAD: Final = 100
+_LONGEST_MEMBER: Final = 200
 _JAAS_OPTION: Final = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 _SECRET: Final = re.compile(r"password|jaas|secret|[.]key$|[.]pem$")
 _UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)"')
@@ -133,6 +135,16 @@ def consumer_config(
         for name in ("partition.assignment.strategy", "session.timeout.ms"):
             config.properties.pop(name, None)  # the broker decides them in this protocol
     return config
+
+
+def member_name(task: str, topics: Sequence[str]) -> str:
+    """The static group member that every process of a task is while it reads these topics.
+
+    The name changes with the topics: a successor under the old name would be given the old member's
+    partitions without a look at what it subscribes to.
+    """
+    digest = hashlib.sha256("\n".join((task, *sorted(topics))).encode()).hexdigest()[:8]
+    return f"{task.encode()[:_LONGEST_MEMBER].decode('utf-8', 'ignore')}-{digest}"
 
 
 def admin_config(client: ClientConfig, client_id: str) -> dict[str, str]:

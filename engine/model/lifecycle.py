@@ -273,7 +273,8 @@ def _wanted(state: TaskState, event: Wanted) -> Step:
     if not state.has_process:
         return _spawn(state) if is_new or state.condition is Condition.STOPPED else (state, [])
     if state.ending is None and event.config_hash != state.process_hash:
-        return _stop(state, ExitClass.STOPPED)
+        # nothing is handed over: the successor may work on something else
+        return _stop(replace(state, is_final=True), ExitClass.STOPPED)
     if state.ending is None and was_paused != event.is_paused:
         return state, [TellTarget(event.is_paused)]
     return state, []
@@ -419,6 +420,7 @@ def _spawn(state: TaskState) -> Step:
         condition=Condition.STARTING,
         generation=state.generation + 1,
         process_hash=state.wanted_hash,
+        is_final=False,
         ending=None,
         retry_at=None,
         note=None,

@@ -12,7 +12,7 @@ from engine.api.config import parse
 from engine.api.errors import RetriableError
 from engine.api.record import SinkBatch, TopicPartition
 from engine.api.task import SinkTask
-from engine.kafka.client_config import ClientConfig, consumer_config
+from engine.kafka.client_config import ClientConfig, consumer_config, member_name
 from engine.kafka.consumer import Fetch, Opening, TaskConsumer, subscription
 from engine.model.task_id import TaskId
 from engine.task.conditions import Conditions
@@ -378,7 +378,7 @@ class WorkerSinkTask:
             self._runtime.assignment.worker,
             self._runtime.config,
             f"connector-consumer-{self._id}",
-            str(self._id),
+            member_name(str(self._id), self._topics),
         )
         for key, reason in client.ignored.items():
             self._log.warning("configuration key is ignored", key=key, reason=reason)

@@ -9,6 +9,7 @@ from engine.kafka.client_config import (
     admin_config,
     check_overrides,
     consumer_config,
+    member_name,
     producer_config,
     unknown_property,
 )
@@ -39,6 +40,17 @@ def test_a_consumer_is_a_static_member_of_the_connectors_group() -> None:
     assert (found["group.id"], found["group.instance.id"]) == ("connect-c", "c-0")
     assert found["auto.offset.reset"] == "earliest"
     assert found["enable.auto.commit"] == "false"
+
+
+def test_a_static_members_name_changes_with_its_topics_and_is_never_too_long() -> None:
+    """The broker hands a known name its old partitions, whatever it subscribes to now."""
+    name = member_name("c-0", ["a", "b"])
+    assert name.startswith("c-0-")
+    assert name == member_name("c-0", ["b", "a"])
+    assert len({name, member_name("c-0", ["a"]), member_name("c-1", ["a", "b"])}) == 3
+    long = [member_name(f"{'ü' * 1000}-{n}", ["a"]) for n in range(2)]
+    assert len(set(long)) == 2
+    assert all(len(each.encode()) < 249 for each in long)
 
 
 def test_the_connectors_keys_win_over_the_workers() -> None:

@@ -244,7 +244,7 @@ def test_a_running_task_that_is_wanted_otherwise_is_stopped_first() -> None:
     state, actions = reduce(STATES["running"], wanted, NOW)
 
     assert actions == [
-        Terminate(is_final=False),
+        Terminate(is_final=True),
         Arm(Timer.STOP, 9.0, GENERATION),
         Emit("stopping"),
     ]
