@@ -78,6 +78,7 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
 
 
 def test_a_key_without_effect_is_told_with_the_reason() -> None:
+    alone = "this worker stands alone, there is no cluster of workers"
     config = {
         **LEAST,
         "plugin.path": "/usr/share/java",
@@ -91,9 +92,8 @@ def test_a_key_without_effect_is_told_with_the_reason() -> None:
         "key plugin.path has no effect: plugins are installed Python distributions",
         "key rest.extension.classes has no effect: REST extensions are not served",
         "key listeners.https.ssl.key.password has no effect: HTTPS is not served",
-        "key group.id has no effect: this worker stands alone, there is no cluster of workers",
-        "key offset.storage.topic has no effect: this worker stands alone, there is no cluster of "
-        "workers",
+        f"key group.id has no effect: {alone}",
+        f"key offset.storage.topic has no effect: {alone}",
         "key value.converter.plugin.version has no effect: the version that is installed is used",
     ]
 
