@@ -9,7 +9,7 @@ import argparse
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -99,14 +99,17 @@ def _start(
     worker: dict[str, str], connectors: Sequence[ConnectorConfigFile], *, is_embedded: bool
 ) -> int:
     config = parse(WorkerConfig, worker)
-    for warning in worker_warnings(worker):
-        _say(f"warning: {warning}", 0)
+    listener, host, port = _listener(config)
     data_dir = _data_dir(config, os.environ).absolute()
+    own = _warnings(config, worker, listener, is_embedded=is_embedded)
+    for warning in (*worker_warnings(worker), *own):
+        _say(f"warning: {warning}", 0)
     services: list[Service] = []
+    cluster_id = None
     if is_embedded:
-        services.append(_embedded_kafka(data_dir))
-        worker["bootstrap.servers"] = f"{services[0].ready_host}:{services[0].ready_port}"
-    host, port = _listener(config)
+        service, cluster_id = _embedded_kafka(data_dir / "kafka")
+        services.append(service)
+        worker["bootstrap.servers"] = f"{service.ready_host}:{service.ready_port}"
     boot = HerderBoot(
         worker=worker,
         connectors=[ConnectorFile(c.name, dict(c.config), c.initial_state) for c in connectors],
@@ -114,6 +117,7 @@ def _start(
         log_format=config.log_format,
         log_level=config.log_level.lower(),
         worker_id=_worker_id(config, host, port),
+        kafka_cluster_id=cluster_id,
     )
     settings = Settings(
         data_dir=data_dir,
@@ -139,8 +143,22 @@ def _data_dir(config: WorkerConfig, environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "engine"
 
 
-def _listener(config: WorkerConfig) -> tuple[str, int]:
-    """Host and port of the first HTTP listener."""
+def _warnings(
+    config: WorkerConfig, worker: Mapping[str, str], listener: str, *, is_embedded: bool
+) -> Iterator[str]:
+    """What was asked for and is not done."""
+    if is_embedded and "bootstrap.servers" in worker:
+        yield "bootstrap.servers is not used: --embedded brings an Apache Kafka along"
+    for other in config.listeners:
+        if other != listener:
+            yield f"listener {other} is not served, only {listener} is"
+    offsets = config.offset_storage_file
+    if offsets and Path(offsets).is_file():
+        yield f"{offsets} is not read: offsets are kept in the data directory"
+
+
+def _listener(config: WorkerConfig) -> tuple[str, str, int]:
+    """The first HTTP listener, its host and its port."""
     for listener in config.listeners:
         parts = urlsplit(listener)
         if parts.scheme.lower() != "http":
@@ -151,7 +169,7 @@ def _listener(config: WorkerConfig) -> tuple[str, int]:
             port = None
         if port is None:
             break
-        return parts.hostname or "", port
+        return listener, parts.hostname or "", port
     shown = ",".join(config.listeners)
     raise BadStartError(
         f"Invalid value {shown} for configuration listeners: expected http://HOST:PORT"
@@ -163,13 +181,16 @@ def _worker_id(config: WorkerConfig, host: str, port: int) -> str:
     return f"{known}:{config.rest_advertised_port or port}"
 
 
-def _embedded_kafka(data_dir: Path) -> Service:
+def _embedded_kafka(data_dir: Path) -> tuple[Service, str | None]:
+    """How to start it, and the id of its cluster."""
     from engine.cli.kafka import cache_dir, show_progress  # noqa: PLC0415 (not without --embedded)
     from engine.kafka.embedded.artifacts import EmbeddedKafkaError  # noqa: PLC0415
-    from engine.kafka.embedded.broker import EmbeddedKafka  # noqa: PLC0415
+    from engine.kafka.embedded.broker import EmbeddedKafka, read_node  # noqa: PLC0415
 
     try:
         with show_progress() as on_progress:
-            return EmbeddedKafka(data_dir / "kafka", cache_dir(os.environ)).prepare(on_progress)
+            service = EmbeddedKafka(data_dir, cache_dir(os.environ)).prepare(on_progress)
+        node = read_node(data_dir)
     except EmbeddedKafkaError as error:
         raise BadStartError(str(error)) from error
+    return service, node.cluster_id if node else None
