@@ -1,14 +1,14 @@
 """Starts that cannot work: what is said on standard error, and the exit code."""
 
-import contextlib
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.system.disk import tmpfs
 from tests.system.running_engine import (
     STRINGS,
     RunningEngine,
@@ -22,21 +22,6 @@ pytestmark = pytest.mark.system
 
 NOWHERE = "127.0.0.1:9"
 """No broker is needed to be refused."""
-
-
-@contextlib.contextmanager
-def tmpfs(path: Path, options: str) -> Iterator[None]:
-    """A file system of its own."""
-    path.mkdir(exist_ok=True)
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"this user may not mount a file system: {made.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
 
 
 def worker_file(directory: Path, **changes: object) -> Path:
