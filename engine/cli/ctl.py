@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine.cli.ctl_client import CtlError, RestClient
+from engine.cli.ctl_client import CtlError, RestClient, fail
 from engine.cli.exit_codes import ExitCode, help_text
 
 DEFAULT_URL: Final = "http://127.0.0.1:8083"
@@ -149,9 +149,3 @@ def _run(run: Run, arguments: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     return code
-
-
-def fail(error: CtlError) -> int:
-    """Say what went wrong."""
-    print(f"engine ctl: {error}", file=sys.stderr)
-    return error.code

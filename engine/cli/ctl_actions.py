@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from engine.cli.ctl import fail
-from engine.cli.ctl_client import CtlError, RestClient, segment
+from engine.cli.ctl_client import CtlError, RestClient, fail, segment
 from engine.cli.ctl_output import terminal
 from engine.cli.ctl_status import by_severity, describe_text, status_text
 from engine.cli.exit_codes import ExitCode

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +21,12 @@ class CtlError(Exception):
     def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
         self.code = code
+
+
+def fail(error: CtlError) -> int:
+    """Say what went wrong; the exit code."""
+    print(f"engine ctl: {error}", file=sys.stderr)
+    return error.code
 
 
 class RestClient:
