@@ -6,7 +6,6 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from connectors.file.java_text import java_text
 from connectors.file.line_file import LineFile, RollPolicy
 from engine.api import (
     HIGH,
@@ -26,6 +25,7 @@ from engine.api import (
     keys_of,
     non_empty,
     parse,
+    text_of,
 )
 
 SYNC_SECONDS = 60.0
@@ -169,7 +169,7 @@ def lines_of(values: Column) -> bytes:
 
 
 def _line(value: Any, schema: Schema | None) -> bytes:
-    return value if type(value) is bytes else java_text(value, schema).encode("utf-8", "replace")
+    return value if type(value) is bytes else text_of(value, schema).encode("utf-8", "replace")
 
 
 def _is_stream(path: str) -> bool:

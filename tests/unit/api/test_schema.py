@@ -1,4 +1,4 @@
-"""Schemas, structs and the texts of values."""
+"""Schemas, structs and what fits them."""
 
 import datetime as dt
 from decimal import Decimal
@@ -9,7 +9,6 @@ import pytest
 from engine.api.errors import DataError
 from engine.api.schema import (
     DATE,
-    FLOAT32,
     INT8,
     INT64,
     OPTIONAL_STRING,
@@ -23,7 +22,6 @@ from engine.api.schema import (
     struct,
 )
 from engine.api.struct import Struct, validate_value
-from engine.api.text import text_of
 
 WITH_DEFAULT = Schema(Type.STRING, optional=True, default="d")
 POINT = struct({"x": INT64, "label": OPTIONAL_STRING}, name="point")
@@ -119,35 +117,3 @@ def test_a_value_that_fits_passes(schema: Schema, value: Any) -> None:
 def test_a_value_that_does_not_fit_is_refused(schema: Schema, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         validate_value(schema, value)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "null"),
-        (True, "true"),
-        (1e10, "1.0E10"),
-        (1e-4, "1.0E-4"),
-        (5e-324, "4.9E-324"),
-        (100.0, "100.0"),
-        (float("nan"), "NaN"),
-        (float("-inf"), "-Infinity"),
-        (Decimal("1.50"), "1.50"),
-        ([1, None, "a"], "[1, null, a]"),
-        ({"a": 1, "b": [True]}, "{a=1, b=[true]}"),
-        (Struct(POINT, {"x": 5}), "Struct{x=5}"),
-        (Struct(POINT), "Struct{}"),
-        (b"bytes", "bytes"),
-        (dt.date(2022, 1, 8), "Sat Jan 08 00:00:00 UTC 2022"),
-        (dt.time(1, 2, 3), "Thu Jan 01 01:02:03 UTC 1970"),
-        (dt.datetime(2022, 1, 8, 5, tzinfo=dt.UTC), "Sat Jan 08 05:00:00 UTC 2022"),
-    ],
-)
-def test_a_text_is_what_javas_to_string_says(value: Any, text: str) -> None:
-    assert text_of(value) == text
-
-
-def test_a_float_of_32_bits_is_written_as_short_as_it_can_be() -> None:
-    assert text_of(0.10000000149011612) == "0.10000000149011612"
-    assert text_of(0.10000000149011612, FLOAT32) == "0.1"
-    assert text_of([16777217.5], array(FLOAT32)) == "[1.6777218E7]"
