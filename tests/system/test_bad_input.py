@@ -173,6 +173,29 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("listener", "said"),
+    [
+        (each, f"Invalid value {each} for configuration listeners: expected http://HOST:PORT")
+        for each in ("ftp://127.0.0.1:21", "http://127.0.0.1", "http://127.0.0.1:99999")
+    ]
+    + [("http://203.0.113.1:83", "cannot listen on 203.0.113.1:83: Cannot assign requested")],
+)
+def test_a_listener_that_cannot_be_is_named(tmp_path: Path, listener: str, said: str) -> None:
+    ended = run_standalone(tmp_path, worker_file(tmp_path, listeners=listener))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"engine: {said}")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_one_name_for_two_connector_files_is_refused(tmp_path: Path) -> None:
+    config = {"connector.class": "FileStreamSource", "file": "x", "topic": "t"}
+    one = connector_file(tmp_path, "same", config)
+    ended = run_standalone(tmp_path, worker_file(tmp_path), one, one)
+    assert ended.returncode == 2
+    assert ended.stderr == "engine: connector same is given twice on the command line\n"
+
+
 def test_a_second_engine_on_a_data_directory_is_refused_and_the_first_goes_on(
     tmp_path: Path,
 ) -> None:
