@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 from collections.abc import Sequence
+from typing import Final
 
 from engine.model.service import Service
 from engine.supervisor.herder_process import listen
@@ -13,6 +15,8 @@ from engine.supervisor.log import log_to_stdout
 from engine.supervisor.settings import Settings
 from engine.supervisor.supervisor import Supervisor
 from engine.wire.prctl import become_subreaper
+
+_MOST_DESCRIPTORS: Final = 1 << 20
 
 
 class PortTakenError(Exception):
@@ -27,6 +31,7 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
         PortTakenError: somebody else listens on the REST API's port.
     """
     _keep_descriptors_to_ourselves()
+    _allow_many_descriptors()
     instance = Instance(settings.data_dir)
     listener = None
     if settings.port is not None:
@@ -45,6 +50,14 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
         return await Supervisor(settings, log, instance, listener, services).run()
 
     return asyncio.run(supervise())
+
+
+def _allow_many_descriptors() -> None:
+    """Eight descriptors a task: the usual soft limit of 1024 would do for some 120 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _keep_descriptors_to_ourselves() -> None:

@@ -16,7 +16,9 @@ def children() -> list[int]:
     with contextlib.suppress(OSError):
         text = (_PROC / str(own) / "task" / str(own) / "children").read_text(encoding="ascii")
         return [int(pid) for pid in text.split()]
-    return [pid for pid in _pids() if _parent(pid) == own]
+    with contextlib.suppress(OSError):
+        return [pid for pid in _pids() if _parent(pid) == own]
+    return []
 
 
 def kill_strays(title: str, slot_name: str, is_known: Callable[[int], bool]) -> int:

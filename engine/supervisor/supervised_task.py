@@ -127,7 +127,12 @@ class SupervisedTask:
     def _spawn(self, generation: int) -> None:
         self._words = None
         self.slot.begin(generation, time.monotonic_ns())
-        ours, theirs = Channel.pair()
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as error:  # no descriptors are left: a failed start like any other
+            ended = lifecycle.Exited(generation, None, f"ProcessNotMade: {error.strerror}")
+            asyncio.get_running_loop().call_soon(self.handle, ended)
+            return
         ours.setblocking(False)
         self._control = Channel(ours, TaskToSupervisor)
         fork = Fork(
@@ -151,10 +156,17 @@ class SupervisedTask:
         os.close(control_end)
         is_cancelled = self._request is not None and self._request.is_cancelled
         self._request = None
+        try:
+            self._pidfd = self._host.reaper.watch(
+                pid, lambda status: self._exited(status, generation), kills_group=True
+            )
+        except OSError as error:  # what cannot be watched must not live
+            os.kill(pid, signal.SIGKILL)
+            self._close_control()
+            reason = f"ProcessNotMade: it cannot be watched: {error.strerror}"
+            self.handle(lifecycle.Exited(generation, None, reason))
+            return
         self.pid = pid
-        self._pidfd = self._host.reaper.watch(
-            pid, lambda status: self._exited(status, generation), kills_group=True
-        )
         assert self._control is not None
         # not before: a quick task is ready before its birth is announced
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
