@@ -27,7 +27,7 @@ def test_f20_a_stop_in_back_off_is_final(engine: SupervisedEngine, name: str) ->
 def test_f21_a_stop_of_a_task_that_is_being_made_leaves_nothing(
     engine: SupervisedEngine, name: str
 ) -> None:
-    for number in range(5):
+    for number in range(3):
         engine.create(name, at_start="wait 3600", tasks_max=number + 1)
         engine.put(f"/connectors/{name}/stop")
         wait_for(lambda: engine.tasks(name) == [])

@@ -53,10 +53,16 @@ PATIENCE = 30.0
 
 
 class PlayedHerder:
-    """The test's end of the herder's socket, and the supervisor behind it."""
+    """The test's end of the herder's socket, and the supervisor behind it.
+
+    Attributes:
+        delay: seconds before a task is restarted.
+        heard: what the supervisor said since the last herder came.
+    """
 
     def __init__(self, data_dir: Path, log: ReadLog) -> None:
         self.data_dir = data_dir
+        self.delay = 0.05
         path = data_dir / "relay"
         self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._ear.bind(str(path))
@@ -132,7 +138,7 @@ class PlayedHerder:
         assignment = TaskAssignment(
             "calm", number, "source", WORKER, config, config, str(self.data_dir)
         )
-        policy = RestartPolicy(delay=0.05, delay_max=0.1)
+        policy = RestartPolicy(delay=self.delay, delay_max=self.delay)
         desire = Desire("calm", number, config_hash, paused=False, policy=policy, stop_timeout=2.0)
         self.say(desire, seal(assignment, "assignment"))
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import resource
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.model.task_id import TaskId
 from engine.wire.message import Ack, Drop, PlanEnded, RestartTask, SyncBegin, TaskEvent
 from tests.unit.supervisor.conftest import ReadLog
 from tests.unit.supervisor.played_herder import PlayedHerder
@@ -172,6 +175,49 @@ def test_a_task_that_comes_again_has_a_greater_generation(play: Play) -> None:
         herder.desire(0)
         await herder.until(lambda: herder.names(0).count("running") == 2)
         assert herder.events(0)[-1].report.generation > first.generation
+
+    play(body)
+
+
+@pytest.fixture
+def no_descriptors() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Makes a time in which this process can open nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    @contextmanager
+    def exhausted() -> Iterator[None]:
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        filled = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+        try:
+            with suppress(OSError):
+                while True:
+                    filled.append(os.open(os.devnull, os.O_RDONLY))
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for fd in filled:
+                os.close(fd)
+
+    yield exhausted
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_f56_a_start_without_descriptors_fails_and_is_tried_again(
+    play: Play, no_descriptors: Callable[[], AbstractContextManager[None]]
+) -> None:
+    async def body(herder: PlayedHerder) -> None:
+        herder.delay = 0.3
+        herder.want(0, 1)
+        first, other = await herder.running(0, 1)
+        os.kill(first.pid or 0, signal.SIGKILL)
+        await herder.until(lambda: herder.names(0)[-1] == "backoff")
+        with no_descriptors():
+            await herder.until(lambda: "start_failed" in herder.events(0)[-1].report.restarts)
+            assert herder.events(0)[-1].report.reason is not None
+            assert "Too many open files" in str(herder.events(0)[-1].report.reason)
+        await herder.until(lambda: herder.names(0).count("running") == 2)
+        assert herder.supervisor._tasks[TaskId("calm", 1)].pid == other.pid
 
     play(body)
 
