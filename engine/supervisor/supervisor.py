@@ -107,6 +107,8 @@ class Supervisor:
         self._ended = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self.reaper.start(self._orphan_ended)
         for service in self._services:
             service.start()
@@ -129,6 +131,11 @@ class Supervisor:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(0))
         else:
             self._kill_all()
+
+    def _hang_up(self) -> None:
+        """The terminal is gone, which is often told twice: stop, but never in a hurry."""
+        if self._stopping is None:
+            self.stop()
 
     async def _stop(self, code: int) -> None:
         for task in list(self._tasks.values()):
