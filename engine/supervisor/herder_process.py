@@ -4,8 +4,6 @@ import asyncio
 import collections
 import os
 import signal
-import socket
-import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -13,7 +11,8 @@ import msgspec
 
 from engine.model.exit_status import ExitStatus
 from engine.supervisor.backoff import Backoff
-from engine.supervisor.child import Program, signal_group
+from engine.supervisor.child import signal_group
+from engine.supervisor.launch import HeadStart, launch_herder
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
@@ -21,8 +20,6 @@ from engine.supervisor.settings import Settings
 from engine.wire.channel import Channel
 from engine.wire.message import HerderToSupervisor, TaskEvent
 
-_SOCKET_FD: Final = 3
-_BOOT_FD: Final = 4
 _MOST_WAITING: Final = 20_000
 
 OnMessage = Callable[[HerderToSupervisor, list[int]], None]
@@ -40,14 +37,19 @@ class HerderProcess:
         is_ready: it has told what it wants and its REST API answers.
     """
 
-    def __init__(self, settings: Settings, log: Log, reaper: Reaper) -> None:
+    def __init__(
+        self, settings: Settings, log: Log, reaper: Reaper, head_start: HeadStart | None = None
+    ) -> None:
         self._settings = settings
         self._log = log
         self._reaper = reaper
         self._channel: Channel[HerderToSupervisor] | None = None
         self._waiting: collections.deque[tuple[msgspec.Struct, Sequence[int]]] = collections.deque()
         self._unacknowledged: collections.deque[TaskEvent] = collections.deque(maxlen=_MOST_WAITING)
-        self._output: LogPipe | None = None
+        self._first = head_start.herder if head_start else None
+        pipe = head_start.herder_output if head_start else None
+        path = settings.data_dir / "logs" / "herder.log"
+        self._output = LogPipe(log, {"process": "herder"}, path, pipe)
         self._backoff = Backoff()
         self._is_closing = False
         self._on_message: OnMessage = lambda _message, _descriptors: None
@@ -77,33 +79,19 @@ class HerderProcess:
 
     def _execute(self) -> None:
         loop = asyncio.get_running_loop()
-        ours, theirs = Channel.pair()
-        ours.setblocking(False)
-        self._output = self._output or LogPipe(
-            self._log, {"process": "herder"}, self._settings.data_dir / "logs" / "herder.log"
-        )
-        numbers = {"{socket}": str(_SOCKET_FD), "{boot}": str(_BOOT_FD)}
-        argv = [sys.executable, *(numbers.get(a, a) for a in self._settings.herder_argv)]
-        descriptors = {
-            1: self._output.write_fd,
-            2: self._output.write_fd,
-            _SOCKET_FD: theirs.fileno(),
-            _BOOT_FD: self._settings.boot_fd,
-        }
         self._backoff.started(loop.time())
         self.is_ready = False
+        first, self._first = self._first, None
         try:
-            self.pid = Program(argv, descriptors, {"MALLOC_ARENA_MAX": "2"}).spawn()
+            launched = first or launch_herder(self._output.write_fd, self._settings)
         except OSError as error:
-            ours.close()
             self._log.error("the herder cannot be started", error=str(error))
             self._execute_later()
             return
-        finally:
-            theirs.close()
+        self.pid = launched.pid
         self._reaper.watch(self.pid, self._exited, kills_group=True)
-        self._channel = Channel(ours, HerderToSupervisor)
-        loop.add_reader(ours.fileno(), self._receive)
+        self._channel = Channel(launched.sock, HerderToSupervisor)
+        loop.add_reader(launched.sock.fileno(), self._receive)
         self._waiting.clear()
         self._on_connected()
         for event in self._unacknowledged:
@@ -182,8 +170,7 @@ class HerderProcess:
         while self._receive():
             pass  # its last words
         self._disconnect()
-        if self._output:
-            self._output.drain()
+        self._output.drain()
         if self._is_closing:
             return
         if not was_ready and self.restarts == 0 and status.code is not None:
@@ -213,28 +200,9 @@ class HerderProcess:
 
     def close(self) -> None:
         """Give everything back; the herder has ended."""
-        if self._output:
-            self._output.close()
+        self._output.close()
 
 
 def _close(descriptors: Sequence[int]) -> None:
     for fd in descriptors:
         os.close(fd)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """The REST API's socket; it stays here while herders come and go, so no caller is refused.
-
-    Raises:
-        OSError: the port is taken or the address is not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(1024)
-    except OSError:
-        sock.close()
-        raise
-    return sock

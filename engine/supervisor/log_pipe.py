@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.model.log_line import RECORD_SEPARATOR
+from engine.supervisor.launch import Pipe, open_output
 from engine.supervisor.log import Log, now_text
 
 _BUDGET: Final = 128 * 1024
@@ -72,11 +73,13 @@ class LogPipe:
         tail: the last 64 KiB, for the explanation of a death.
     """
 
-    def __init__(self, log: Log, context: dict[str, Any], path: Path | None) -> None:
+    def __init__(
+        self, log: Log, context: dict[str, Any], path: Path | None, pipe: Pipe | None = None
+    ) -> None:
         self._log = log
         self._context = context
         self._file = LogFile(path) if path else None
-        self._read_fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
+        self._read_fd, self.write_fd = pipe or open_output()
         os.set_blocking(self._read_fd, False)
         self._partial = b""
         self.tail = bytearray()

@@ -1,19 +1,23 @@
-"""Becoming a supervisor: lock the data directory, bind the port, run."""
+"""Becoming a supervisor: lock the data directory, bind the port, execute, run.
 
-import asyncio
+The zygote and the herder are executed before asyncio and most of this package are imported, which
+takes as long as theirs: all three get ready at the same time.
+"""
+
 import contextlib
 import gc
 import os
 import resource
+import socket
 from collections.abc import Sequence
 from typing import Final
 
 from engine.model.service import Service
-from engine.supervisor.herder_process import listen
 from engine.supervisor.instance import Instance
+from engine.supervisor.launch import HeadStart, give_head_start
+from engine.supervisor.listener import listen
 from engine.supervisor.log import log_to_stdout
 from engine.supervisor.settings import Settings
-from engine.supervisor.supervisor import Supervisor
 from engine.wire.prctl import become_subreaper
 
 _MOST_DESCRIPTORS: Final = 1 << 20
@@ -43,11 +47,26 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
                 f"{error.strerror or error}; choose another with listeners=http://HOST:PORT"
             ) from error
     become_subreaper()
+    head_start = give_head_start(settings) if settings.herder_argv else None
+    return _supervise(settings, instance, listener, services, head_start)
+
+
+def _supervise(
+    settings: Settings,
+    instance: Instance,
+    listener: socket.socket | None,
+    services: Sequence[Service],
+    head_start: HeadStart | None,
+) -> int:
+    import asyncio  # noqa: PLC0415 (after the head start)
+
+    from engine.supervisor.supervisor import Supervisor  # noqa: PLC0415 (after the head start)
+
     log = log_to_stdout(settings.log_format, settings.log_level)
 
     async def supervise() -> int:
         gc.freeze()
-        return await Supervisor(settings, log, instance, listener, services).run()
+        return await Supervisor(settings, log, instance, listener, services, head_start).run()
 
     return asyncio.run(supervise())
 

@@ -14,6 +14,7 @@ from engine.model.service import Service
 from engine.model.task_id import TaskId
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
+from engine.supervisor.launch import HeadStart
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.notify import Notifier
@@ -64,6 +65,7 @@ class Supervisor:
         instance: the data directory, locked.
         listener: the REST API's socket, handed to every herder.
         services: programs to run beside the tasks.
+        head_start: the zygote and the herder, where they were executed before.
     """
 
     def __init__(
@@ -73,14 +75,15 @@ class Supervisor:
         instance: Instance,
         listener: socket.socket | None = None,
         services: Sequence[Service] = (),
+        head_start: HeadStart | None = None,
     ) -> None:
         self.log = log
         self.reaper = Reaper()
-        self.zygote = Zygote(log, self.reaper, settings.preload)
+        self.zygote = Zygote(log, self.reaper, settings.preload, head_start=head_start)
         self._settings = settings
         self._instance = instance
         self._listener = listener
-        self._herder = HerderProcess(settings, log, self.reaper)
+        self._herder = HerderProcess(settings, log, self.reaper, head_start)
         self._services = [ServiceProcess(s, settings.data_dir, log, self.reaper) for s in services]
         self._tasks: dict[TaskId, SupervisedTask] = {}
         self._plans: dict[int, PlanChild] = {}

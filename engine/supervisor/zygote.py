@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +12,8 @@ import msgspec
 
 from engine.model.exit_status import ExitStatus
 from engine.supervisor.backoff import Backoff
-from engine.supervisor.child import Program, signal_group
+from engine.supervisor.child import signal_group
+from engine.supervisor.launch import HeadStart, launch_zygote
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
@@ -31,14 +31,6 @@ from engine.wire.message import (
 _HANGS_AFTER: Final = 10.0
 _LONGEST_PRELOAD: Final = 60.0
 _MOST_AT_ONCE: Final = 16
-
-_ENVIRONMENT: Final = {
-    "MALLOC_ARENA_MAX": "2",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
-"""Less memory for each task, and no threads that an import would start."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +68,7 @@ class Zygote:
         reaper: Reaper,
         preload: tuple[str, ...],
         longest_preload: float = _LONGEST_PRELOAD,
+        head_start: HeadStart | None = None,
     ) -> None:
         self._log = log
         self._reaper = reaper
@@ -90,7 +83,9 @@ class Zygote:
         self._started_at = 0.0
         self._is_closing = False
         self._backoff = Backoff()
-        self._output: LogPipe | None = None
+        self._first = head_start.zygote if head_start else None
+        pipe = head_start.zygote_output if head_start else None
+        self._output: LogPipe | None = LogPipe(log, {"process": "zygote"}, None, pipe)
         self.pid: int | None = None
         self.restarts = 0
 
@@ -101,29 +96,22 @@ class Zygote:
 
     def start(self) -> None:
         """Execute it; it is asked for nothing before it says that it is ready."""
-        ours, theirs = Channel.pair()
-        ours.setblocking(False)
-        self._output = self._output or LogPipe(self._log, {"process": "zygote"}, None)
-        argv = [
-            sys.executable, "-P", "-m", "engine.task.zygote", "3", str(os.getpid()), *self._preload,
-        ]  # fmt: skip
-        descriptors = {1: self._output.write_fd, 2: self._output.write_fd, 3: theirs.fileno()}
+        assert self._output is not None
         loop = asyncio.get_running_loop()
         self._started_at = loop.time()
         self._backoff.started(self._started_at)
+        first, self._first = self._first, None
         try:
-            self.pid = Program(argv, descriptors, _ENVIRONMENT).spawn()
+            launched = first or launch_zygote(self._output.write_fd, self._preload)
         except OSError as error:
-            ours.close()
             self._log.error("the zygote cannot be started", error=str(error))
             self._start_later()
             return
-        finally:
-            theirs.close()
+        self.pid = launched.pid
         self._is_preloading = True
         self._reaper.watch(self.pid, self._exited)
-        self._channel = Channel(ours, ZygoteToSupervisor)
-        loop.add_reader(ours.fileno(), self._receive)
+        self._channel = Channel(launched.sock, ZygoteToSupervisor)
+        loop.add_reader(launched.sock.fileno(), self._receive)
 
     def submit(self, request: Request) -> None:
         """Ask for a process."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from engine.model.service import Service
-from engine.supervisor.herder_process import HerderProcess, listen
+from engine.supervisor.herder_process import HerderProcess
+from engine.supervisor.listener import listen
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
