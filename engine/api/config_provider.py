@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 
 class ConfigData(NamedTuple):
-    """Values by key, and for how many seconds they hold (None: until they are asked for again)."""
+    """Values by key (upstream: ``ConfigData``; a time for which they hold is not looked at)."""
 
     data: Mapping[str, str]
-    ttl: float | None = None
 
 
 class ConfigProvider(ABC):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from engine.api.errors import ConnectError
+from engine.api.errors import ConfigError, ConnectError
 from engine.herder.background import Background
 from engine.herder.connector_entry import seconds
 from engine.herder.herder import Herder
@@ -187,6 +187,7 @@ class HerderProcess:
                 return code
             self._facts.is_ready = True
             self._link.send(HerderReady())
+            _check_plugins()
             if self._facts.kafka_cluster_id is None:
                 self._background.run(self._find_cluster(planner))
             await self._is_over.wait()
@@ -229,6 +230,24 @@ class HerderProcess:
         """Close the files."""
         self._configs.close()
         self._statuses.close()
+
+
+def _check_plugins() -> None:
+    """Say early what would show only when somebody asks for a plugin."""
+    problem = plugin_problem()
+    if problem is not None:
+        get_logger(__name__).error("plugins are in each other's way", problem=problem)
+
+
+def plugin_problem() -> str | None:
+    """Which name two distributions offer; None when every name is one distribution's."""
+    from engine.plugins.registry import Plugins  # noqa: PLC0415 (not before the tasks run)
+
+    try:
+        Plugins().check()
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def run(sock: socket.socket, boot: HerderBoot, serve: Serve) -> int:

@@ -32,24 +32,17 @@ class ConfigTransformer:
         Raises:
             ConfigError: a provider cannot be made or cannot read.
         """
-        return self.resolve_with_ttl(config)[0]
-
-    def resolve_with_ttl(self, config: Mapping[str, str]) -> tuple[dict[str, str], float | None]:
-        """The same, and for how many seconds the values hold."""
         wanted = _wanted(config.values())
         if not wanted:
-            return dict(config), None
+            return dict(config)
         found: dict[tuple[str, str, str], str] = {}
-        ttls: list[float] = []
         for (name, path), keys in wanted.items():
             provider = self._providers.get(name)
             if provider is None:
                 continue
             data = provider.get(path, keys)
             found |= {(name, path, key): value for key, value in data.data.items()}
-            ttls += [] if data.ttl is None else [data.ttl]
-        resolved = {key: _replaced(value, found) for key, value in config.items()}
-        return resolved, min(ttls, default=None)
+        return {key: _replaced(value, found) for key, value in config.items()}
 
     @cached_property
     def _providers(self) -> Mapping[str, ConfigProvider]:
@@ -70,11 +63,6 @@ class ConfigTransformer:
             {k.removeprefix(params): v for k, v in self._worker.items() if k.startswith(params)}
         )
         return provider
-
-
-def has_placeholders(config: Mapping[str, str]) -> bool:
-    """Whether anything in the configuration may be looked up."""
-    return any(_PLACEHOLDER.search(value) for value in config.values())
 
 
 def restore_placeholders(

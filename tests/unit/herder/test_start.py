@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.herder.herder import Herder
-from engine.herder.main import EXIT_REFUSED
+from engine.herder.main import EXIT_REFUSED, plugin_problem
 from engine.model.config_file import parse_connector_file
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
@@ -161,7 +161,7 @@ def test_every_initial_state_that_a_file_may_name_is_obeyed(
 def test_an_invalid_connector_of_the_command_line_refuses_the_start(tmp_path: Path) -> None:
     async def scenario() -> None:
         supervisor = FakeSupervisor()
-        files = [file("good"), file("bad", **{"tasks.max": "0"})]
+        files = [file("good"), file("bad", None, **{"tasks.max": "0"})]
         assert await run_until_refused(supervisor, tmp_path, files) == EXIT_REFUSED
         assert supervisor.named(HerderReady) == []
         [refused] = supervisor.named(Refused)
@@ -227,3 +227,15 @@ def test_events_are_acknowledged_and_told_again_to_the_next_herder_only_when_the
         supervisor.close()
 
     asyncio.run(scenario())
+
+
+def test_a_plugin_that_hides_behind_one_of_ours_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plugin_problem() is None
+    info = tmp_path / "acme-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[connect.connectors]\nFileStreamSource = acme:Source\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "Two distributions offer the connector FileStreamSource" in (plugin_problem() or "")

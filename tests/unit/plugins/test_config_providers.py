@@ -7,7 +7,6 @@ import pytest
 from engine.api.errors import ConfigError
 from engine.plugins.config_transformer import (
     ConfigTransformer,
-    has_placeholders,
     restore_placeholders,
 )
 from engine.plugins.registry import Plugins
@@ -119,9 +118,7 @@ def test_a_provider_without_a_class_is_an_error() -> None:
 
 def test_providers_are_made_only_for_a_configuration_that_has_placeholders() -> None:
     broken = ConfigTransformer(Plugins(), {"config.providers": "x"})
-    assert broken.resolve_with_ttl({"a": "plain"}) == ({"a": "plain"}, None)
-    assert not has_placeholders({"a": "plain"})
-    assert has_placeholders({"a": "${x:y}"})
+    assert broken.resolve({"a": "plain"}) == {"a": "plain"}
 
 
 def test_resolved_values_become_placeholders_again() -> None:
