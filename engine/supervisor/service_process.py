@@ -11,6 +11,7 @@ from engine.supervisor.backoff import Backoff
 from engine.supervisor.child import Program, signal_group
 from engine.supervisor.log import Log
 from engine.supervisor.reaper import Reaper
+from engine.wire.prctl import dying_with_parent
 
 
 class ServiceProcess:
@@ -39,7 +40,7 @@ class ServiceProcess:
         service = self._service
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(self._output, flags, 0o640)
-        argv = ["/usr/bin/env", "-C", str(service.cwd), *service.argv]
+        argv = dying_with_parent(["/usr/bin/env", "-C", str(service.cwd), *service.argv])
         self._backoff.started(asyncio.get_running_loop().time())
         try:
             self.pid = Program(argv, {1: output, 2: output}, environment=service.env).spawn()

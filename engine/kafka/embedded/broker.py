@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import subprocess
+import threading
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ KAFKA_VERSION: Final = "4.3.1"
 JAR_LOCK: Final = Path(__file__).with_name(f"kafka-{KAFKA_VERSION}.lock")
 
 _FORMAT_TIMEOUT: Final = 60.0
+_PREDECESSOR_ENDS: Final = 10.0
 _JVM_FLAGS: Final = (
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
@@ -186,6 +189,8 @@ class EmbeddedKafka:
     def _claim_node(self) -> Node:
         known = read_node(self._data_dir)
         port = self._port or (known.port if known else choose_port())
+        if known and port == known.port:
+            _wait_for_predecessor(port)
         _require_free(port)
         controller_port = known.controller_port if known else 0
         if controller_port in (0, port) or not is_port_free(controller_port):
@@ -233,6 +238,14 @@ class EmbeddedKafka:
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
             raise EmbeddedKafkaError(f"the storage cannot be formatted: {words[-1]}")
+
+
+def _wait_for_predecessor(port: int) -> None:
+    """A broker whose supervisor was killed may still be on its way out."""
+    deadline = time.monotonic() + _PREDECESSOR_ENDS
+    pause = threading.Event()
+    while not is_port_free(port) and time.monotonic() < deadline:
+        pause.wait(0.1)
 
 
 def _require_free(port: int) -> None:

@@ -7,28 +7,15 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError, OnProgress, ignore_progress
 from engine.kafka.embedded.broker import EmbeddedKafka
 from engine.kafka.embedded.port import answers_kafka
 from engine.model.service import Service
-
-_PR_SET_PDEATHSIG: Final = 1
-_DIE_WITH_PARENT: Final = f"""\
-import ctypes, os, sys
-ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)})
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""Run between fork and exec in a fresh interpreter: ``preexec_fn`` may deadlock where threads are.
-
-The death signal belongs to the thread that starts the process, so that must be a lasting one.
-"""
+from engine.wire.prctl import dying_with_parent
 
 
 class ServiceProcess:
@@ -62,12 +49,16 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Start it, in a process group of its own; it ends when we do."""
-        wrapper = (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()))
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                (*wrapper, *self.service.argv), cwd=self.service.cwd, env=dict(self.service.env),
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0,
-            )  # fmt: skip
+                dying_with_parent(self.service.argv),
+                cwd=self.service.cwd,
+                env=dict(self.service.env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until it serves requests.
