@@ -129,7 +129,7 @@ OPTIONAL_TIME = Schema(Type.INT32, name=TIME_NAME, version=1, optional=True)
 OPTIONAL_TIMESTAMP = Schema(Type.INT64, name=TIMESTAMP_NAME, version=1, optional=True)
 
 
-def decimal(scale: int, *, optional: bool = False, default: Any = None) -> Schema:
+def decimal_of(scale: int, *, optional: bool = False, default: Any = None) -> Schema:
     """The schema of decimal numbers with so many digits after the point."""
     return Schema(
         Type.BYTES,
@@ -141,7 +141,7 @@ def decimal(scale: int, *, optional: bool = False, default: Any = None) -> Schem
     )
 
 
-def array(of: Schema | None, *, optional: bool = False) -> Schema:
+def array_of(of: Schema | None, *, optional: bool = False) -> Schema:
     """The schema of lists."""
     return Schema(Type.ARRAY, optional=optional, value_schema=of)
 
@@ -151,7 +151,7 @@ def map_of(keys: Schema | None, values: Schema | None, *, optional: bool = False
     return Schema(Type.MAP, optional=optional, key_schema=keys, value_schema=values)
 
 
-def struct(
+def struct_of(
     fields: Mapping[str, Schema] | Iterable[tuple[str, Schema]],
     *,
     name: str | None = None,
@@ -159,7 +159,7 @@ def struct(
     doc: str | None = None,
     optional: bool = False,
 ) -> Schema:
-    """The schema of structs: ``struct({"id": INT64, "name": OPTIONAL_STRING})``."""
+    """The schema of structs: ``struct_of({"id": INT64, "name": OPTIONAL_STRING})``."""
     pairs = fields.items() if isinstance(fields, Mapping) else fields
     made = tuple(Field(key, index, schema) for index, (key, schema) in enumerate(pairs))
     return Schema(

@@ -28,8 +28,8 @@ from engine.api.schema import (
     TIMESTAMP,
     Schema,
     Type,
-    array,
-    decimal,
+    array_of,
+    decimal_of,
     map_of,
 )  # fmt: skip
 from engine.api.struct import fits_integer
@@ -110,7 +110,7 @@ class _Parser:
             if tokens.can_consume("]"):
                 schema = merged.schema()
                 aligned = values if schema is None else [aligned_to(schema, v) for v in values]
-                return SchemaAndValue(array(schema), aligned)
+                return SchemaAndValue(array_of(schema), aligned)
             if tokens.can_consume(","):
                 raise DataError(f"Unable to parse an empty array element: {tokens.text}")
             element = self.parse(embedded=True)
@@ -235,7 +235,7 @@ def _floating(number: Decimal, exponent: int) -> SchemaAndValue:
         except OverflowError:
             return SchemaAndValue(FLOAT64, value)
         return SchemaAndValue(FLOAT32, single)
-    return SchemaAndValue(decimal(-exponent), number)
+    return SchemaAndValue(decimal_of(-exponent), number)
 
 
 def _map_value(

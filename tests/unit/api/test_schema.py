@@ -16,19 +16,19 @@ from engine.api.schema import (
     TIMESTAMP,
     Schema,
     Type,
-    array,
-    decimal,
+    array_of,
+    decimal_of,
     map_of,
-    struct,
+    struct_of,
 )
 from engine.api.struct import Struct, validate_value
 
 WITH_DEFAULT = Schema(Type.STRING, optional=True, default="d")
-POINT = struct({"x": INT64, "label": OPTIONAL_STRING}, name="point")
+POINT = struct_of({"x": INT64, "label": OPTIONAL_STRING}, name="point")
 
 
 def test_equal_schemas_are_equal_keys() -> None:
-    again = struct({"x": INT64, "label": OPTIONAL_STRING}, name="point")
+    again = struct_of({"x": INT64, "label": OPTIONAL_STRING}, name="point")
     assert again == POINT
     assert hash(again) == hash(POINT)
     assert {POINT: 1}[again] == 1
@@ -37,10 +37,10 @@ def test_equal_schemas_are_equal_keys() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        struct({"x": INT64, "label": OPTIONAL_STRING}),
-        struct({"x": INT64}, name="point"),
+        struct_of({"x": INT64, "label": OPTIONAL_STRING}),
+        struct_of({"x": INT64}, name="point"),
         Schema(Type.STRING),
-        struct(
+        struct_of(
             {"x": INT64, "label": Schema(Type.STRING, optional=True, default="d")}, name="point"
         ),
     ],
@@ -50,12 +50,12 @@ def test_schemas_that_differ_anywhere_are_not_equal(other: Schema) -> None:
 
 
 def test_a_schema_with_parameters_can_be_a_key() -> None:
-    assert {decimal(2): "two"}[decimal(2)] == "two"
-    assert decimal(2) != decimal(3)
+    assert {decimal_of(2): "two"}[decimal_of(2)] == "two"
+    assert decimal_of(2) != decimal_of(3)
 
 
 def test_a_struct_gives_its_values_and_its_defaults() -> None:
-    schema = struct({"a": WITH_DEFAULT, "b": INT64})
+    schema = struct_of({"a": WITH_DEFAULT, "b": INT64})
     made = Struct(schema, {"b": 5})
     assert (made["a"], made.get_without_default("a"), made["b"]) == ("d", None, 5)
     assert made.values() == [None, 5]
@@ -89,9 +89,9 @@ def test_only_a_struct_schema_makes_structs() -> None:
     [
         (INT8, 127),
         (OPTIONAL_STRING, None),
-        (array(INT64), [1, 2]),
+        (array_of(INT64), [1, 2]),
         (map_of(STRING, INT64), {"a": 1}),
-        (decimal(2), Decimal("1.50")),
+        (decimal_of(2), Decimal("1.50")),
         (DATE, dt.date(2026, 1, 1)),
         (TIMESTAMP, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
         (POINT, Struct(POINT, {"x": 1})),
@@ -108,10 +108,10 @@ def test_a_value_that_fits_passes(schema: Schema, value: Any) -> None:
         (INT64, True, "Invalid Python object for schema type INT64: <class 'bool'>"),
         (STRING, 1, "Invalid Python object for schema type STRING: <class 'int'>"),
         (STRING, None, "null used for required field"),
-        (array(INT64), [1, "2"], "Invalid Python object for schema type INT64"),
+        (array_of(INT64), [1, "2"], "Invalid Python object for schema type INT64"),
         (map_of(STRING, INT64), {1: 1}, "Invalid Python object for schema type STRING"),
         (DATE, 1, "Invalid Python object for schema type INT32"),
-        (POINT, Struct(struct({"x": INT64})), "Struct schemas do not match"),
+        (POINT, Struct(struct_of({"x": INT64})), "Struct schemas do not match"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(schema: Schema, value: Any, message: str) -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.api.schema import FLOAT32, INT64, OPTIONAL_STRING, array, struct
+from engine.api.schema import FLOAT32, INT64, OPTIONAL_STRING, array_of, struct_of
 from engine.api.struct import Struct
 from engine.api.text import text_of
 
-POINT = struct({"x": INT64, "label": OPTIONAL_STRING}, name="point")
+POINT = struct_of({"x": INT64, "label": OPTIONAL_STRING}, name="point")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_text_is_what_javas_to_string_says(value: Any, text: str) -> None:
 def test_a_float_of_32_bits_is_written_as_short_as_it_can_be() -> None:
     assert text_of(0.10000000149011612) == "0.10000000149011612"
     assert text_of(0.10000000149011612, FLOAT32) == "0.1"
-    assert text_of([16777217.5], array(FLOAT32)) == "[1.6777218E7]"
+    assert text_of([16777217.5], array_of(FLOAT32)) == "[1.6777218E7]"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False))

@@ -21,10 +21,10 @@ from engine.api.schema import (
     TIME,
     TIMESTAMP,
     Schema,
-    array,
-    decimal,
+    array_of,
+    decimal_of,
     map_of,
-    struct,
+    struct_of,
 )
 from engine.api.struct import Struct
 from engine.converters.json import JsonConverter, JsonHeaderConverter
@@ -86,15 +86,15 @@ def test_a_batch_is_what_its_records_are(values: list[Any]) -> None:
     assert list(column) == [PLAIN.to_connect_data("t", each).value for each in raw]
 
 
-ORDER = struct(
+ORDER = struct_of(
     {
         "id": INT64,
-        "price": decimal(2),
+        "price": decimal_of(2),
         "note": OPTIONAL_STRING,
         "day": DATE,
         "time": TIME,
         "at": TIMESTAMP,
-        "tags": array(STRING),
+        "tags": array_of(STRING),
         "by_number": map_of(INT64, FLOAT64),
     },
     name="order",
@@ -136,7 +136,7 @@ def test_a_batch_of_structs_is_what_its_records_are() -> None:
 def test_many_schemas_are_remembered_up_to_a_limit() -> None:
     small = converter(schemas_cache_size="2")
     for i in range(5):
-        schema = struct({f"f{i}": INT64})
+        schema = struct_of({f"f{i}": INT64})
         raw = small.from_connect_data("t", schema, Struct(schema, {f"f{i}": i}))
         assert small.to_connect_data("t", raw).schema == schema
 
@@ -152,11 +152,11 @@ def test_tombstones_stay_tombstones() -> None:
         (INT64, 2**63, "Value 9223372036854775808 is out of range for INT64"),
         (INT64, True, "Invalid type for INT64: <class 'bool'>"),
         (FLOAT64, "1", "Invalid type for FLOAT64: <class 'str'>"),
-        (array(INT64), "text", "Invalid type for ARRAY"),
+        (array_of(INT64), "text", "Invalid type for ARRAY"),
         (map_of(STRING, INT64), [1], "Invalid type for MAP"),
         (ORDER, {"id": 1}, "Invalid type for STRUCT"),
-        (ORDER, Struct(struct({"id": INT64})), "Mismatching schema."),
-        (decimal(2), Decimal("NaN"), "is not a number"),
+        (ORDER, Struct(struct_of({"id": INT64})), "Mismatching schema."),
+        (decimal_of(2), Decimal("NaN"), "is not a number"),
         (DATE, "today", "Invalid type for Date"),
         (TIME, 5, "Invalid type for Time"),
         (TIMESTAMP, dt.date(2026, 1, 1), "Invalid type for Timestamp"),
