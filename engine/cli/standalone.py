@@ -114,7 +114,6 @@ def _start(
         worker=worker,
         connectors=[ConnectorFile(c.name, dict(c.config), c.initial_state) for c in connectors],
         data_dir=str(data_dir),
-        log_format=config.log_format,
         log_level=config.log_level.lower(),
         worker_id=_worker_id(config, host, port),
         kafka_cluster_id=cluster_id,

@@ -1,7 +1,7 @@
 """What the REST API asks of a herder (upstream: ``Herder``), and the values it gets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +118,6 @@ class WorkerView:
     loop_lag_seconds: float = 0.0
     zygote_restarts: int = 0
     herder_restarts: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Herder(Protocol):

@@ -92,5 +92,4 @@ def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
         "zygote_restarts": worker.zygote_restarts,
         "herder_restarts": worker.herder_restarts,
         "tasks": dict(tasks),
-        **worker.extra,
     }

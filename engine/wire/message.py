@@ -229,7 +229,7 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
         note: what a running task waits for or suffers from.
         restarts: how often it was started again, by exit class.
         retry_in: seconds until the next start, in BACKOFF.
-        exits: exit code or negative signal of the last process.
+        exit_code: exit code or negative signal of the last process.
     """
 
     connector: str
@@ -356,7 +356,6 @@ class HerderBoot(msgspec.Struct, frozen=True):
     Attributes:
         worker: the worker's configuration, key → text, placeholders unresolved.
         connectors: those of the command line.
-        log_format: ``auto``, ``json`` or ``console``, as the service's log is written.
         worker_id: ``host:port`` under which the REST API is reached.
         kafka_cluster_id: known already when the broker is our own.
     """
@@ -364,7 +363,6 @@ class HerderBoot(msgspec.Struct, frozen=True):
     worker: dict[str, str]
     connectors: list[ConnectorFile]
     data_dir: str
-    log_format: str = "auto"
     log_level: str = "info"
     worker_id: str = "127.0.0.1:8083"
     kafka_cluster_id: str | None = None
