@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import resource
+import signal
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -47,6 +48,7 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
                 f"{error.strerror or error}; choose another with listeners=http://HOST:PORT"
             ) from error
     become_subreaper()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited SIG_IGN would lose statuses
     head_start = give_head_start(settings) if settings.herder_argv else None
     return _supervise(settings, instance, listener, services, head_start)
 
