@@ -15,6 +15,7 @@ _PROBE_PATIENCE: Final = 0.2
 _DOWN: Final = frozenset((
     "_ALL_BROKERS_DOWN", "_RESOLVE", "_SSL",
 ))  # fmt: skip
+_AROUND: Final = re.compile(r"^\S+/\S+: | \(after [^)]*\)$")
 _DETAIL: Final = re.compile(r"(?:failed: |Disconnected: )?([^:(]+?)(?: \(after .*\))?$")
 
 
@@ -46,7 +47,8 @@ class BrokerLink:
         elif error.name() == "_TRANSPORT":
             self._last = _detail(error.str())
         elif error.name() in _DOWN and self.text is None:
-            reason = self._last if error.name() == "_ALL_BROKERS_DOWN" else error.str()
+            said = _AROUND.sub("", error.str())
+            reason = self._last if error.name() == "_ALL_BROKERS_DOWN" else said
             since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             reason = reason or "no connection"
             self.text = f"broker {self._servers} not reachable since {since}: {reason}"

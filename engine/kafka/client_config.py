@@ -17,6 +17,7 @@ from engine.kafka.client_keys import (
     CODE_ONLY,
     IGNORED,
     IGNORED_PREFIXES,
+    OLD_NAMES,
     PRINCIPAL_KEYS,
     PROPERTIES,
     RENAMED,
@@ -30,6 +31,8 @@ _BATCH_OVERHEAD: Final = 100
 _LONGEST_MEMBER: Final = 200
 _JAAS_OPTION: Final = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 _SECRET: Final = re.compile(r"password|jaas|secret|[.]key$|[.]pem$")
+_QUOTED: Final = re.compile(r'"([^"]+)"')
+_OUTSIDE: Final = re.compile(r"outside allowed range (-?\d+)\.\.(-?\d+)")
 _UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)"')
 
 _SHARED_DEFAULTS: Final = {
@@ -186,13 +189,25 @@ def unknown_property(message: str, config: ClientConfig) -> ConfigError:
     """What librdkafka's refusal of a configuration means in the words of the one who wrote it."""
     found = _UNKNOWN_PROPERTY.search(message)
     if not found:
-        named = next((o for n, o in config.origins.items() if f'"{n}"' in message), "")
-        return ConfigError({named: f"{named}: {message}" if named else message})
+        return _refused_value(message.strip(), config)
     name = found[1]
     origin = config.origins.get(name, name)
     guess = nearest(name, (*PROPERTIES, *RENAMED, *CODE_ONLY))
     hint = f", did you mean {origin.removesuffix(name)}{guess}?" if guess else ""
     return ConfigError({origin: f"Unknown configuration {origin}{hint}"})
+
+
+def _refused_value(message: str, config: ClientConfig) -> ConfigError:
+    for quoted in _QUOTED.findall(message):
+        name = OLD_NAMES.get(quoted, quoted)
+        origin = config.origins.get(name)
+        if origin is not None:
+            limits = _OUTSIDE.search(message)
+            expected = f": expected {limits[1]} to {limits[2]}" if limits else ""
+            value = config.properties[name]
+            text = f"Invalid value {value} for configuration {origin}{expected}"
+            return ConfigError({origin: text})
+    return ConfigError({"": message})
 
 
 def _allows(policy: str, key: str) -> bool:

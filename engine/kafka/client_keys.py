@@ -21,6 +21,15 @@ RENAMED: Final[Mapping[str, str]] = {
 }
 """Java's name → librdkafka's."""
 
+OLD_NAMES: Final[Mapping[str, str]] = {
+    "request.required.acks": "acks",
+    "queue.buffering.max.ms": "linger.ms",
+    "compression.codec": "compression.type",
+    "message.send.max.retries": "retries",
+    "metadata.broker.list": "bootstrap.servers",
+}
+"""librdkafka's old name, under which it refuses a value → the one that is used."""
+
 CODE_ONLY: Final = (
     "buffer.memory", "max.poll.records", "sasl.jaas.config", "ssl.truststore.location",
     "ssl.keystore.type", "ssl.truststore.type",

@@ -29,6 +29,16 @@ def test_all_brokers_down_says_since_when_and_why() -> None:
     assert link.text.endswith(": Connection refused")
 
 
+def test_a_name_that_is_not_known_is_told() -> None:
+    link = BrokerLink("no.host:9092")
+    link.on_error(
+        error("_RESOLVE", "no.host:9092/bootstrap: Failed to resolve 'no.host:9092': Name or "
+              "service not known (after 0ms in state CONNECT)")
+    )  # fmt: skip
+    assert link.text is not None
+    assert link.text.endswith("Z: Failed to resolve 'no.host:9092': Name or service not known")
+
+
 def test_one_broker_less_is_no_condition() -> None:
     link = BrokerLink("host:9092")
     link.on_error(error("_TRANSPORT", "host:9092/1: Disconnected"))

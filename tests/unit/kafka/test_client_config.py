@@ -13,6 +13,7 @@ from engine.kafka.client_config import (
     producer_config,
     unknown_property,
 )
+from engine.kafka.producer import TaskProducer
 
 WORKER = {"bootstrap.servers": "127.0.0.1:9092"}
 CONNECTOR = {"name": "c"}
@@ -199,13 +200,26 @@ def test_an_unknown_property_names_the_nearest_in_the_writers_words() -> None:
     }
 
 
-def test_a_value_that_is_refused_names_its_key() -> None:
-    connector = CONNECTOR | {"producer.override.compression.type": "zip"}
-    config = producer_config(WORKER, connector, "id")
-    error = unknown_property(
-        'Invalid value "zip" for configuration property "compression.type"', config
-    )
-    assert list(error.problems) == ["producer.override.compression.type"]
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("compression.type", "zip", ""),
+        ("retries", "-5", ": expected 0 to 2147483647"),
+        ("linger.ms", "soon", ""),
+        ("max.request.size", "5", ": expected 1000 to 1000000000"),
+        ("security.protocol", "none", ""),
+    ],
+)
+def test_a_value_that_the_client_refuses_is_told_with_its_key(
+    key: str, value: str, expected: str
+) -> None:
+    """librdkafka itself speaks of some properties by names that nobody wrote."""
+    name = f"producer.override.{key}"
+    with pytest.raises(ConfigError) as caught:
+        TaskProducer(producer_config(WORKER, CONNECTOR | {name: value}, "id"), lambda: False)
+    assert caught.value.problems == {
+        name: f"Invalid value {value} for configuration {name}{expected}"
+    }
 
 
 def test_an_administrators_client_reaches_the_same_cluster() -> None:
