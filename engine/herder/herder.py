@@ -140,7 +140,8 @@ class Herder(Protocol):
         """Create or change a connector; True when it was created.
 
         Raises:
-            BadRequestError: the configuration is invalid, with upstream's text.
+            BadRequestError: the configuration is invalid, or names another connector, with
+                upstream's text.
             AlreadyExistsError: it exists and may not be replaced.
             PlanFailedError: the plugin did not answer.
         """
@@ -148,7 +149,7 @@ class Herder(Protocol):
     async def patch_connector_config(
         self, name: str, patch: Mapping[str, str | None]
     ) -> ConnectorInfo:
-        """Change some keys; None removes one."""
+        """Change some keys; None removes one. The name can be neither changed nor removed."""
 
     async def delete_connector(self, name: str) -> None:
         """Stop it for good and forget its configuration; offsets and topics stay."""
@@ -169,7 +170,7 @@ class Herder(Protocol):
         """Target state STARTED; from STOPPED the tasks are planned again."""
 
     async def stop_connector(self, name: str) -> None:
-        """Target state STOPPED; no task is left."""
+        """Target state STOPPED; no task is left. Unknown: ConnectError with upstream's text."""
 
     async def restart_connector(self, name: str) -> None:
         """Plan the connector again; tasks stay unless their configurations change."""

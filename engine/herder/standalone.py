@@ -222,7 +222,7 @@ class StandaloneHerder:
     async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
         """See the protocol."""
         del plugin  # the REST API has compared it with the configuration's class
-        return await self._planner.validate(_encodable(config))
+        return await self._planner.validate(config)
 
     async def plugins(self, *, connectors_only: bool) -> Sequence[PluginInfo]:
         """See the protocol."""
@@ -232,21 +232,6 @@ class StandaloneHerder:
     async def plugin_config(self, plugin: str) -> Sequence[ConfigKey]:
         """See the protocol."""
         return await self._planner.plugin_config(plugin)
-
-
-def _encodable(config: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """The same configuration.
-
-    Raises:
-        BadRequestError: it holds half a character, which no store and no process can be given.
-    """
-    for key, value in config.items():
-        try:
-            f"{key}{value}".encode()
-        except UnicodeEncodeError:
-            shown = key.encode("ascii", "backslashreplace").decode()
-            raise BadRequestError(f"The configuration {shown} is not valid Unicode") from None
-    return config
 
 
 def _named(name: str, config: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -263,4 +248,4 @@ def _named(name: str, config: Mapping[str, str | None]) -> dict[str, str | None]
             f"Connector name configuration ({inner}) doesn't match connector name in the URL"
             f" ({name})"
         )
-    return {**_encodable(config), "name": name}
+    return {**config, "name": name}

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from engine.api.errors import ConnectError, NotFoundError
 from engine.herder.herder import Herder
 from engine.model.task_id import TaskId
 from engine.rest.body import answer
@@ -36,12 +35,7 @@ class ConnectorActionsResource:
         return web.Response(status=202)
 
     async def _stop(self, request: web.Request) -> web.Response:
-        name = connector_of(request)
-        try:
-            await self._herder.stop_connector(name)
-        except NotFoundError:
-            # upstream answers 500 to this one, and with these words
-            raise ConnectError(f"No connector `{name}` configured") from None
+        await self._herder.stop_connector(connector_of(request))
         return web.Response(status=204)
 
     async def _restart(self, request: web.Request) -> web.Response:

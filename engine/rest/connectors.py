@@ -73,7 +73,7 @@ class ConnectorsResource:
         name = _name_of(body)
         if "config" not in body:
             raise BadRequestError('The request body has no "config"')
-        config = _named(name, config_of(body["config"], 'The value of "config"'))
+        config = config_of(body["config"], 'The value of "config"')
         _, info = await self._herder.put_connector_config(
             name, config, initial_state=_initial_state_of(body), allow_replace=False
         )
@@ -92,19 +92,13 @@ class ConnectorsResource:
 
     async def _put_config(self, request: web.Request) -> web.Response:
         name = _usable(connector_of(request))
-        config = _named(name, config_of(await read_object(request)))
+        config = config_of(await read_object(request))
         created, info = await self._herder.put_connector_config(name, config, allow_replace=True)
         return _created(request, info) if created else answer(connector_info(info))
 
     async def _patch_config(self, request: web.Request) -> web.Response:
         name = connector_of(request)
         patch = config_of(await read_object(request))
-        if "name" in patch:
-            if patch["name"] is None:
-                raise BadRequestError(
-                    'Missing required configuration "name" which has no default value.'
-                )
-            _named(name, patch)
         return answer(connector_info(await self._herder.patch_connector_config(name, patch)))
 
     async def _status(self, request: web.Request) -> web.Response:
@@ -161,19 +155,6 @@ def _initial_state_of(body: Mapping[str, Any]) -> TargetState | None:
             f'Invalid value {value} for "initial_state": must be one of {", ".join(INITIAL_STATES)}'
         )
     return state
-
-
-def _named(name: str, config: dict[str, str | None]) -> dict[str, str | None]:
-    """The configuration with its name, which must be the one that the request is about."""
-    included = config.get("name")
-    if included is None:
-        return {**config, "name": name}
-    if included != name:
-        raise BadRequestError(
-            f"Connector name configuration ({included}) doesn't match connector name in the URL "
-            f"({name})"
-        )
-    return config
 
 
 def _created(request: web.Request, info: ConnectorInfo) -> web.Response:

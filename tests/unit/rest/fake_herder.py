@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.config import HIGH, ConfigKey, ConfigType, Importance
-from engine.api.errors import AlreadyExistsError, NotFoundError
+from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.herder import (
     BadRequestError,
     ConfigInfos,
@@ -153,6 +153,13 @@ class FakeHerder:
         return old is None, self._info(name, self.entries[name])
 
     def _checked(self, name: str, config: Mapping[str, str | None]) -> dict[str, str]:
+        inner = config.get("name")
+        if inner not in (None, name):
+            raise BadRequestError(
+                f"Connector name configuration ({inner}) doesn't match connector name in the URL "
+                f"({name})"
+            )
+        config = {**config, "name": name}
         if config.get("hangs") == "true":
             raise PlanFailedError("The connector's configuration was not checked within 10 s")
         if config.get("bug") == "true":
@@ -185,6 +192,10 @@ class FakeHerder:
         self, name: str, patch: Mapping[str, str | None]
     ) -> ConnectorInfo:
         entry = self._entry(name)
+        if patch.get("name", name) is None:
+            raise BadRequestError(
+                'Missing required configuration "name" which has no default value.'
+            )
         patched = {**entry.config, **patch}
         kept = {key: value for key, value in patched.items() if value is not None}
         return (await self.put_connector_config(name, kept, allow_replace=True))[1]
@@ -204,6 +215,8 @@ class FakeHerder:
         self._plan(name)
 
     async def stop_connector(self, name: str) -> None:
+        if name not in self.entries:
+            raise ConnectError(f"No connector `{name}` configured")
         entry = self._entry(name)
         entry.target = TargetState.STOPPED
         entry.tasks.clear()
