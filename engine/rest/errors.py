@@ -3,13 +3,13 @@
 import asyncio
 from typing import Final
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from engine.api.errors import AlreadyExistsError, ConfigError, ConnectError, NotFoundError
 from engine.herder.herder import BadRequestError
 from engine.rest.body import MAX_BODY_BYTES, answer
+from engine.wire.log_sequence import get_logger
 
 _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NotFoundError, 404),
@@ -66,7 +66,7 @@ async def _in_time(request: web.Request, handler: Handler, seconds: float) -> we
 
 def _log_late(work: "asyncio.Future[web.StreamResponse]") -> None:
     if not work.cancelled() and (caught := work.exception()) is not None:
-        structlog.get_logger(__name__).error("Request failed after its time", exc_info=caught)
+        get_logger(__name__).error("Request failed after its time", exc_info=caught)
 
 
 def _refusal(refused: web.HTTPException) -> web.Response:
@@ -83,7 +83,7 @@ def _failure(request: web.Request, caught: Exception) -> web.Response:
     for kind, status in _STATUS:
         if isinstance(caught, kind):
             return error(status, str(caught))
-    structlog.get_logger(__name__).error(
+    get_logger(__name__).error(
         "Request failed", method=request.method, path=request.path, exc_info=caught
     )
     return error(500, str(caught) or type(caught).__name__)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from engine.herder.herder import TaskView, WorkerView
-from engine.rest.engine_views import sample_of
+from engine.rest.engine_views import age, lag_of, sample_of
 
 COUNTER: Final = "counter"
 GAUGE: Final = "gauge"
@@ -56,11 +56,7 @@ def _seconds(field: str) -> Callable[[TaskView, int], float | None]:
 
 
 def _age(field: str) -> Callable[[TaskView, int], float | None]:
-    def value(view: TaskView, now: int) -> float | None:
-        then = view.slot.get(field, 0)
-        return max(0, now - then) / 1e9 if then else None
-
-    return value
+    return lambda view, now: age(view.slot, field, now)
 
 
 def _sample(field: str) -> Callable[[TaskView, int], float | None]:
@@ -72,13 +68,11 @@ def _sample(field: str) -> Callable[[TaskView, int], float | None]:
 
 
 def _heartbeat_age(view: TaskView, now: int) -> float | None:
-    then = view.slot.get("heartbeat_ns", 0)
-    return max(0, now - then) / 1e9 if then and view.report.pid is not None else None
+    return age(view.slot, "heartbeat_ns", now, is_alive=view.report.pid is not None)
 
 
 def _lag(view: TaskView, _now: int) -> float | None:
-    lag = view.slot.get("lag", -1)
-    return None if lag < 0 else lag
+    return lag_of(view.slot)
 
 
 def _last_error(view: TaskView, _now: int) -> float | None:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from engine.herder.herder import TaskView
 from engine.model.task_id import TaskId
+from engine.wire.log_sequence import get_logger
 
 INTERVAL: Final = 1.0
 """Seconds between two looks."""
@@ -79,7 +78,7 @@ class Rates:
             try:
                 self.look()
             except Exception:  # noqa: BLE001 (one failed look must not end all others)
-                structlog.get_logger(__name__).exception("Counters cannot be read")
+                get_logger(__name__).exception("Counters cannot be read")
             await asyncio.sleep(INTERVAL)
 
 
