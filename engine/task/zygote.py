@@ -11,7 +11,6 @@ import gc
 import importlib
 import os
 import random
-import select
 import signal
 import socket
 import sys
@@ -62,14 +61,6 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_SOFTWARE
     _freeze()
     channel.send(ZygoteReady(os.getpid()))
-    plugins = _built_in_modules()
-    while plugins:
-        if not select.select([sock], [], [], 0)[0]:
-            _import(plugins.pop(0))
-            if not plugins:
-                _freeze()
-        elif not _serve(channel, entries):
-            return 0
     while _serve(channel, entries):
         pass
     return 0
@@ -78,11 +69,6 @@ def main(argv: Sequence[str]) -> int:
 def _freeze() -> None:
     gc.collect()
     gc.freeze()  # what is shared stays shared: no collection writes into these pages
-
-
-def _built_in_modules() -> list[str]:
-    """What tasks are likely to use besides; imported while nobody waits for a process."""
-    return list(dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN))
 
 
 def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) -> bool:
@@ -98,7 +84,8 @@ def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) ->
 def _preload(modules: Sequence[str]) -> dict[str, Entry]:
     """Import, and refuse whatever leaves a second thread behind."""
     log_sequence.get_logger("zygote")  # imports structlog
-    for name in (*OWN_PRELOAD, *modules):
+    built_in = dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN)
+    for name in (*OWN_PRELOAD, *built_in, *modules):
         _import(name)
     return {
         "task": importlib.import_module("engine.task.bootstrap").main,
