@@ -126,6 +126,19 @@ class ConnectorValidation:
             name = self.resolved.get(key)
             if name:
                 self._check_plugin(kind, name, key, f"{key}.", None)
+            else:
+                self._check_inherited(key, kind)
+
+    def _check_inherited(self, key: str, kind: Kind) -> None:
+        """The worker's converter, which it cannot check: its plugins are imported here only."""
+        name = self.worker.get(key, "")
+        if not name or "${" in name:
+            return
+        try:
+            self.plugins.find(kind, name)
+        except ConfigError as error:
+            said = f"Invalid value {name} for configuration {key} of the worker: {error}"
+            self._add_problems({key: [said]})
 
     def _check_plugin(
         self, kind: Kind, name: str, key: str, prefix: str, group: str | None

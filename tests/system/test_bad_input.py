@@ -150,6 +150,17 @@ def test_all_wrong_values_of_connectors_are_told_at_once(tmp_path: Path) -> None
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+def test_a_converter_of_the_worker_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    config = {"connector.class": "FileStreamSource", "file": "x", "topic": "t"}
+    worker = worker_file(tmp_path, **{"value.converter": "org.acme.NoConverter"})
+    ended = run_standalone(tmp_path, worker, connector_file(tmp_path, "in", config))
+    assert ended.returncode == 3
+    assert (
+        "  Invalid value org.acme.NoConverter for configuration value.converter of the worker: "
+        "Class org.acme.NoConverter could not be found. Installed are: BooleanConverter, "
+    ) in ended.stderr
+
+
 def test_a_directory_instead_of_a_file_is_refused(tmp_path: Path) -> None:
     source = {"connector.class": "FileStreamSource", "file": tmp_path, "topic": "t"}
     sink = {"connector.class": "FileStreamSink", "file": tmp_path, "topics": "t"}
