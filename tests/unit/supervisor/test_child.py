@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,9 @@ def inherits(fd: int) -> bool:
         return False
 
 
-def told_by(adds: dict[str, str] | None = None, environment: dict[str, str] | None = None) -> dict:  # type: ignore[type-arg]
+def told_by(
+    adds: dict[str, str] | None = None, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
     """What a program that was executed so finds."""
     read_fd, write_fd = os.pipe()
     argv = [sys.executable, "-c", REPORT, "7"]
