@@ -11,6 +11,12 @@ from typing import Any, Final
 
 RECORD_SEPARATOR: Final = b"\x1e"
 
+LEVELS: Final[Mapping[str, int]] = {
+    "trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50,
+    "critical": 50, "off": 60,
+}  # fmt: skip
+"""Severities of events, by every name that may be configured."""
+
 _SHOWN: Final = frozenset(("timestamp", "level", "event", "logger", "connector", "task"))
 
 

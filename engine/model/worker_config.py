@@ -21,6 +21,7 @@ from engine.model.ignored_key import (
     ignored_warnings,
     ignored_worker_keys,
 )
+from engine.model.log_line import LEVELS
 from engine.model.restart_policy import RestartPolicy
 
 
@@ -242,9 +243,7 @@ class WorkerConfig(RestartConfig):
         default="INFO",
         importance=LOW,
         doc="The least severe log lines to write.",
-        check=one_of(
-            "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "OFF", ignore_case=True
-        ),
+        check=one_of(*map(str.upper, LEVELS), ignore_case=True),
     )
     plan_timeout: float = key(
         "engine.plan.timeout.ms",

@@ -13,16 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.model.log_line import RECORD_SEPARATOR
+from engine.model.log_line import LEVELS, RECORD_SEPARATOR
 
 _LONGEST: Final = 60 * 1024
 """Below the length at which the reader takes a line for two."""
 
 _STANDARD_ERROR: Final = 2
-_LEVELS: Final = {
-    "trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50,
-    "critical": 50,
-}  # fmt: skip
 
 
 def get_logger(name: str) -> Any:
@@ -38,7 +34,7 @@ def configure(level: str = "info", **bound: Any) -> None:
         bound: what every event is to carry (``connector``, ``task``).
     """
     structlog = _structlog()
-    least = _LEVELS.get(level.lower(), logging.INFO)
+    least = LEVELS.get(level.lower(), logging.INFO)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -46,7 +42,9 @@ def configure(level: str = "info", **bound: Any) -> None:
             structlog.processors.format_exc_info,
             _encode,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(least),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            min(max(least, logging.DEBUG), logging.CRITICAL)  # it knows no others
+        ),
         logger_factory=_Writer,
         cache_logger_on_first_use=False,
     )

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import logging
 from engine.wire.log_sequence import configure, get_logger
@@ -55,6 +57,15 @@ def test_less_severe_events_are_left_out() -> None:
     )
 
     assert [event["event"] for event in events] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [("TRACE", "abc"), ("debug", "abc"), ("FATAL", ""), ("OFF", "")]
+)
+def test_every_level_that_may_be_configured_is_understood(level: str, told: str) -> None:
+    events = events_of('log.debug("a"); log.info("b"); log.error("c")', level)
+
+    assert "".join(str(event["event"]) for event in events) == told
 
 
 def test_an_event_that_is_too_long_is_shortened_and_stays_json() -> None:
