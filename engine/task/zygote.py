@@ -21,6 +21,7 @@ import setproctitle
 
 from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_SOFTWARE
 from engine.plugins.built_in import BUILT_IN
+from engine.task.rehearsal import fill_holes, rehearse
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
 from engine.wire.message import (
@@ -59,16 +60,14 @@ def main(argv: Sequence[str]) -> int:
     except RefusedError as refused:
         channel.send(ZygoteRefused(str(refused)))
         return EXIT_SOFTWARE
-    _freeze()
+    rehearse()
+    gc.collect()
+    _taken = fill_holes()
+    gc.freeze()  # what is shared stays shared: no collection writes into these pages
     channel.send(ZygoteReady(os.getpid()))
     while _serve(channel, entries):
         pass
     return 0
-
-
-def _freeze() -> None:
-    gc.collect()
-    gc.freeze()  # what is shared stays shared: no collection writes into these pages
 
 
 def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) -> bool:
