@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.cli.ctl_client import CtlError, RestClient, fail
-from engine.cli.exit_codes import ExitCode, help_text
+from engine.cli.ctl_exit_code import ExitCode, help_text
 
 DEFAULT_URL: Final = "http://127.0.0.1:8083"
 _DEFAULT_TIMEOUT: Final = 30.0

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from engine.cli.ctl_client import CtlError, RestClient, fail, segment
+from engine.cli.ctl_exit_code import ExitCode
 from engine.cli.ctl_output import terminal
 from engine.cli.ctl_status import by_severity, describe_text, status_text
-from engine.cli.exit_codes import ExitCode
 from engine.model.config_file import ConnectorConfigFile, parse_connector_file
 from engine.model.log_line import readable
 from engine.model.properties import ConfigFileError

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from engine.cli.exit_codes import ExitCode
+from engine.cli.ctl_exit_code import ExitCode
 
 Json = Any
 
