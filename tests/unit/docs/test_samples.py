@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.api import parse
-from engine.api.config import parse_keys
+from engine.api.config import keys_of, parse_keys
 from engine.model.config_file import parse_connector_file, parse_worker_file
 from engine.model.worker_config import WorkerConfig, worker_warnings
 from engine.plugins.registry import Plugins
@@ -28,7 +28,7 @@ def test_a_sample_of_a_worker_is_valid(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKERS[1:])
-def test_keys_that_are_commented_out_in_a_sample_are_known(name: str) -> None:
+def test_a_sample_shows_all_keys_of_ours_with_their_defaults(name: str) -> None:
     text = (ROOT / "etc" / name).read_text(encoding="utf-8")
     lines = [
         line.removeprefix("# ") if line.startswith("# ") and " = " in line else line
@@ -36,7 +36,9 @@ def test_keys_that_are_commented_out_in_a_sample_are_known(name: str) -> None:
         if not line.startswith("# A ")
     ]
     worker = parse_worker_file("\n".join(lines), name)
-    assert {"engine.data.dir", "engine.restart.delay.max.ms", "listeners"} <= set(worker)
+    own = {k.name: k.default_text() for k in keys_of(WorkerConfig) if k.name.startswith("engine.")}
+    del own["engine.data.dir"]
+    assert {key: worker[key] for key in own} == own
     parse(WorkerConfig, worker)
     assert list(worker_warnings(worker)) == []
 
