@@ -17,6 +17,9 @@ class TaskPublisher:
     Args:
         send: sends to the supervisor; the descriptors are given away.
         table: is told what to expect.
+
+    Attributes:
+        stop_timeout: seconds that a task may take to end.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class TaskPublisher:
         self._worker = worker
         self._data_dir = data_dir
         self._told: dict[TaskId, Desire] = {}
+        self.stop_timeout = seconds(worker, "task.shutdown.graceful.timeout.ms", 5.0)
 
     def __len__(self) -> int:
         return len(self._told)
@@ -50,7 +54,7 @@ class TaskPublisher:
                 config_hash=config_hash(assignment),
                 paused=assignment.start_paused,
                 policy=policy_of(self._worker, assignment.connector_config),
-                stop_timeout=self.stop_timeout(assignment.connector_config),
+                stop_timeout=self.stop_timeout,
             )
             if self._told.get(task) != desire:
                 self._told[task] = desire
@@ -73,7 +77,3 @@ class TaskPublisher:
     def restart(self, task: TaskId) -> None:
         """Give the task a fresh process."""
         self._send(RestartTask(task.connector, task.task), ())
-
-    def stop_timeout(self, connector: Mapping[str, str]) -> float:
-        """Seconds that a task may take to end."""
-        return seconds({**self._worker, **connector}, "task.shutdown.graceful.timeout.ms", 5.0)

@@ -246,7 +246,7 @@ class WorkerConnectors:
                 self._parts.statuses.forget(name)
 
     async def _wait_gone(self, entry: ConnectorEntry) -> None:
-        patience = self._parts.publisher.stop_timeout(entry.stored.config) + _KILL_GRACE
+        patience = self._parts.publisher.stop_timeout + _KILL_GRACE
         try:
             async with asyncio.timeout(patience):
                 await self._parts.table.wait_gone(entry.name)

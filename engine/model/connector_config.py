@@ -221,7 +221,7 @@ def connector_warnings(
     unlisted = _unlisted(rest)
     rest = {key: value for key, value in rest.items() if key not in unlisted}
     names = [*known, *(k.name for k in common_keys(kind)), *_step_keys(config)]
-    names += [*(k.name for k in keys_of(RestartConfig)), "task.shutdown.graceful.timeout.ms"]
+    names += [k.name for k in keys_of(RestartConfig)]
     prefixes = (*OVERRIDES[kind], *opaque, *(("topic.creation.",) if kind == "source" else ()))
     return [
         *unknown_keys(rest, names, prefixes),

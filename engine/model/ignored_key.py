@@ -66,6 +66,7 @@ _CONNECTOR: Final[Mapping[str, str]] = {
     "errors.deadletterqueue.topic.replication.factor": _NO_QUEUE,
     "exactly.once.support": _AT_LEAST_ONCE,
     "offsets.storage.topic": "offsets are stored by the worker, not in a topic",
+    "task.shutdown.graceful.timeout.ms": "it is the worker's alone",
     "transaction.boundary": _AT_LEAST_ONCE,
     "transaction.boundary.interval.ms": _AT_LEAST_ONCE,
 }

@@ -110,6 +110,7 @@ def test_a_key_without_effect_is_told_with_the_reason() -> None:
         ("config.action.reload", "none", None),
         ("config.action.reload", "restart",
          "values of config providers are read when a task starts"),
+        ("task.shutdown.graceful.timeout.ms", "1", "it is the worker's alone"),
         ("offsets.storage.topic", "t", "offsets are stored by the worker, not in a topic"),
     ],
 )  # fmt: skip
