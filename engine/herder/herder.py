@@ -183,7 +183,7 @@ class Herder(Protocol):
     async def restart_task(self, task: TaskId) -> None:
         """Give the task a fresh process; clears the restart counters."""
 
-    async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
+    async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
         """Check a configuration without using it."""
 
     async def plugins(self, *, connectors_only: bool) -> Sequence[PluginInfo]:

@@ -219,9 +219,8 @@ class StandaloneHerder:
 
     # ---- plugins ------------------------------------------------------------------------------
 
-    async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
+    async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
         """See the protocol."""
-        del plugin  # the REST API has compared it with the configuration's class
         return await self._planner.validate(config)
 
     async def plugins(self, *, connectors_only: bool) -> Sequence[PluginInfo]:

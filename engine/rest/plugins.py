@@ -1,6 +1,5 @@
 """``/connector-plugins``: what is installed, and checks of configurations."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -41,29 +40,32 @@ class ConnectorPluginsResource:
         return answer([config_key_info(each) for each in keys])
 
     async def _validate(self, request: web.Request) -> web.Response:
-        plugin = request.match_info["plugin"]
-        config = config_of(await read_object(request))
-        _refuse_other_class(plugin, config)
+        config = await _config_for(request)
         try:
-            infos = await self._herder.validate(plugin, config)
+            infos = await self._herder.validate(config)
         except BadRequestError as error:
             # upstream answers 500 to these, with the name of its exception in front
             raise ConnectError(f"{_UPSTREAM_ERROR}: {error}") from None
         return answer(config_infos(infos))
 
     async def _warnings(self, request: web.Request) -> web.Response:
-        plugin = request.match_info["plugin"]
-        infos = await self._herder.validate(plugin, config_of(await read_object(request)))
+        infos = await self._herder.validate(await _config_for(request))
         errors = [text for _, value in infos.configs for text in value.errors]
         return answer({"errors": errors, "warnings": list(infos.warnings)})
 
 
-def _refuse_other_class(plugin: str, config: Mapping[str, str | None]) -> None:
-    """The plugin in the path is compared as a suffix of the class, the word Connector aside."""
+async def _config_for(request: web.Request) -> dict[str, str | None]:
+    """The request's configuration, which is to be of the plugin in its path.
+
+    That is compared as a suffix of the class, the word Connector aside.
+    """
+    plugin = request.match_info["plugin"]
+    config = config_of(await read_object(request))
     included = config.get("connector.class")
     if included is None:
-        return
+        return config
     if not included.removesuffix("Connector").endswith(plugin.removesuffix("Connector")):
         raise BadRequestError(
             f"Included connector type {included} does not match request type {plugin}"
         )
+    return config

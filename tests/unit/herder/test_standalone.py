@@ -501,7 +501,7 @@ def test_plugins_their_keys_and_validation_can_be_asked_for(
         assert {"topic", "file", "tasks.max"} <= {key.name for key in keys}
         with pytest.raises(NotFoundError, match=r"Unknown plugin Nope\."):
             await herder.plugin_config("Nope")
-        infos = await herder.validate("SampleSource", {**sample(), "name": "c", "tasks.max": "x"})
+        infos = await herder.validate({**sample(), "name": "c", "tasks.max": "x"})
         assert infos.error_count == 2
         assert infos.groups[0] == "Common"
 

@@ -248,8 +248,9 @@ class FakeHerder:
 
     # -- plugins -------------------------------------------------------------------------------
 
-    async def validate(self, plugin: str, config: Mapping[str, str | None]) -> ConfigInfos:
-        if not config.get("connector.class"):
+    async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
+        plugin = config.get("connector.class")
+        if not plugin:
             raise BadRequestError("Connector config {} contains no connector type")
         values = []
         for key in KEYS:
