@@ -1,9 +1,8 @@
-"""The herder's process: ``python -P -m engine.cli.herder_process --fd SOCKET --boot MEMORY``.
+"""The herder's process: ``python -P -m engine.cli.herder_process SOCKET_FD BOOT_FD``.
 
 Only here herder and REST API meet; the latter is imported when the tasks are on their way already.
 """
 
-import argparse
 import socket
 import sys
 from collections.abc import Sequence
@@ -24,13 +23,10 @@ async def serve_rest(herder: Herder, sock: socket.socket) -> Close:
 
 def main(argv: Sequence[str]) -> int:
     """Be a herder; the process's exit code."""
-    parser = argparse.ArgumentParser(prog="engine.cli.herder_process")
-    parser.add_argument("--fd", type=int, required=True, help="socket to the supervisor")
-    parser.add_argument("--boot", type=int, required=True, help="memory with the boot message")
-    arguments = parser.parse_args(argv)
-    boot = unseal(arguments.boot, HerderBoot)
+    socket_fd, boot_fd = map(int, argv)
+    boot = unseal(boot_fd, HerderBoot)
     configure(boot.log_level)
-    return run(socket.socket(fileno=arguments.fd), boot, serve_rest)
+    return run(socket.socket(fileno=socket_fd), boot, serve_rest)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from engine.wire.sealed import seal
 
 EXIT_BAD_CONFIG: Final = 2
 
-_HERDER: Final = ("-P", "-m", "engine.cli.herder_process", "--fd", "{socket}", "--boot", "{boot}")
+_HERDER: Final = ("-P", "-m", "engine.cli.herder_process", "{socket}", "{boot}")
 
 
 class BadStartError(Exception):

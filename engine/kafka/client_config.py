@@ -51,7 +51,7 @@ _PRODUCER_DEFAULTS: Final = {
     "batch.size": str(DEFAULT_BATCH_BYTES),
     "message.max.bytes": "1048576",
     "queue.buffering.max.kbytes": "16384",
-    "queue.buffering.max.messages": "200000",
+    "queue.buffering.max.messages": "100000",
     "partitioner": "murmur2_random",
 }
 _CONSUMER_DEFAULTS: Final = {
@@ -59,7 +59,7 @@ _CONSUMER_DEFAULTS: Final = {
     "auto.offset.reset": "earliest",
     "isolation.level": "read_uncommitted",
     "fetch.queue.backoff.ms": "10",  # the default throttles a small queue to a fifth
-    "queued.max.messages.kbytes": "16384",
+    "queued.max.messages.kbytes": "8192",
     "partition.assignment.strategy": "cooperative-sticky",
 }
 

@@ -21,7 +21,6 @@ import setproctitle
 
 from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_SOFTWARE
 from engine.plugins.built_in import BUILT_IN
-from engine.task.rehearsal import fill_holes, rehearse
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
 from engine.wire.message import (
@@ -60,14 +59,21 @@ def main(argv: Sequence[str]) -> int:
     except RefusedError as refused:
         channel.send(ZygoteRefused(str(refused)))
         return EXIT_SOFTWARE
-    rehearse()
-    gc.collect()
-    _taken = fill_holes()
+    _taken = _rehearse()
     gc.freeze()  # what is shared stays shared: no collection writes into these pages
     channel.send(ZygoteReady(os.getpid()))
     while _serve(channel, entries):
         pass
     return 0
+
+
+def _rehearse() -> list[object]:
+    """See :mod:`engine.task.rehearsal`; what fills the holes stays for as long as we live."""
+    from engine.task.rehearsal import fill_holes, rehearse  # noqa: PLC0415 (imports all there is)
+
+    rehearse()
+    gc.collect()
+    return fill_holes()
 
 
 def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) -> bool:

@@ -47,7 +47,7 @@ class Process:
 def spawn(sock: int, boot: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", "-m", "engine.cli.herder_process"]
     return subprocess.Popen(
-        [*command, "--fd", str(sock), "--boot", str(boot)],
+        [*command, str(sock), str(boot)],
         pass_fds=(sock, boot),
         stderr=subprocess.DEVNULL,
     )
