@@ -36,7 +36,7 @@ class Instance:
             try:
                 self._lock(data_dir)
                 self.epoch = _next_epoch(data_dir / "epoch")
-            except (OSError, AlreadyRunningError):
+            except (OSError, DataDirError):
                 os.close(self._fd)
                 raise
         except OSError as error:
@@ -60,9 +60,16 @@ class Instance:
 def _next_epoch(path: Path) -> int:
     """The number of the last run plus one, stored so that a crash cannot give it out twice."""
     try:
-        last = int(path.read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        last = 0
+        text = path.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        text = "0"
+    try:
+        last = int(text)
+    except ValueError as error:
+        raise DataDirError(
+            f"{path} holds {text[:20]!r} where the number of the last run was expected; write a "
+            "number there that is greater than that of any run before"
+        ) from error
     draft = path.with_suffix(".new")
     with draft.open("w", encoding="ascii") as file:
         file.write(f"{last + 1}\n")

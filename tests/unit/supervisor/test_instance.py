@@ -108,3 +108,11 @@ def test_the_lock_is_not_inherited_by_programs(tmp_path: Path) -> None:
     instance = Instance(tmp_path)
 
     assert fcntl.fcntl(instance._fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+@pytest.mark.parametrize("text", ["", "x\n", "\xff"])
+def test_a_broken_number_of_the_last_run_is_refused(tmp_path: Path, text: str) -> None:
+    """To begin anew would give out generations that offset files have seen already."""
+    (tmp_path / "epoch").write_text(text, encoding="latin-1")
+    with pytest.raises(DataDirError, match=r"epoch holds .* where the number of the last run"):
+        Instance(tmp_path)
