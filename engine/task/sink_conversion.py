@@ -42,6 +42,7 @@ class SinkConversion:
         self._operator = operator
         self._slot = slot
         self._topic = topic
+        self.kept_bytes = 0
 
     def convert(self, fetch: Fetch) -> SinkBatch:
         """The fetch as a batch.
@@ -52,6 +53,11 @@ class SinkConversion:
         values = fetch.values()
         size = _size(values)
         self._slot.add("bytes_in", size)
+        batch = self._converted(fetch, values)
+        self.kept_bytes = size if len(batch) == len(values) else _kept_size(batch, fetch, values)
+        return batch
+
+    def _converted(self, fetch: Fetch, values: Sequence[bytes | None]) -> SinkBatch:
         try:
             batch = self._whole(fetch, values)
         except Exception:  # noqa: BLE001 (the same one at a time shows which record it is)
@@ -189,6 +195,16 @@ def _headers(
 ) -> Headers:
     convert = converter.to_connect_header
     return [(name, convert(topic, name, value)) for name, value in raw]
+
+
+def _kept_size(batch: SinkBatch, fetch: Fetch, values: Sequence[bytes | None]) -> int:
+    """Bytes of the values that are left; a transformation may have changed their topics."""
+    kept = {(position.partition, position.offset) for position in batch.positions}
+    return sum(
+        len(value)
+        for value, position in zip(values, fetch.positions(), strict=True)
+        if value is not None and (position.partition, position.offset) in kept
+    )
 
 
 def _size(column: Sequence[bytes | None]) -> int:

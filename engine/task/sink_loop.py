@@ -226,7 +226,7 @@ class WorkerSinkTask:
             slot.add("records_out", len(batch))
             slot.add("batch_ns", took)
             slot.raise_to("batch_ns_max", took)
-            slot["bytes_out"] = slot["bytes_in"]
+            slot.add("bytes_out", self._conversion.kept_bytes)
             self._runtime.progressed()
             if not slot["first_ack_ns"]:
                 slot["first_ack_ns"] = time.monotonic_ns()

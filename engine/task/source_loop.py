@@ -37,6 +37,7 @@ _FLUSH_SLICE: Final = 0.25
 _SHORTEST_IDLE: Final = 0.001
 _LONGEST_IDLE: Final = 0.1
 _TOPIC_RETRY: Final = 1.0
+_OWN_WAIT_NS: Final = 5_000_000
 
 
 class WorkerSourceTask:
@@ -154,10 +155,12 @@ class WorkerSourceTask:
         took = time.monotonic_ns() - began
         if not polled:
             # a task that waits itself is asked again at once, one that does not must not spin
-            waits = took > 1_000_000 * 5
+            waits = took > _OWN_WAIT_NS
             self._idle = 0.0 if waits else min(max(_SHORTEST_IDLE, self._idle * 2), _LONGEST_IDLE)
             return ()
         self._idle = 0.0
+        slot.add("batches", 1)
+        slot.raise_to("batch_records_max", len(polled))
         slot.add("batch_ns", took)
         slot.raise_to("batch_ns_max", took)
         return [polled] if isinstance(polled, SourceBatch) else SourceBatch.of(polled)
@@ -172,9 +175,7 @@ class WorkerSourceTask:
     def _send(self, batch: SourceBatch) -> bool:
         """Transform, convert and queue a batch; False when the task is to end meanwhile."""
         slot = self._slot
-        slot.add("batches", 1)
         slot.add("records_in", len(batch))
-        slot.raise_to("batch_records_max", len(batch))
         for part in self._transformed(batch):
             slot.stage = "convert"
             outgoing = self._conversion.convert(part)
