@@ -1,7 +1,7 @@
 """What the supervisor must know before it starts anything."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -17,8 +17,6 @@ class Settings:
         herder_argv: arguments after the interpreter; ``{socket}`` and ``{boot}`` stand for
             descriptor numbers. Empty for a supervisor without a herder.
         preload: modules that the zygote imports besides its own.
-        stop_timeout: seconds in which all tasks must end when the service stops.
-        max_starting: processes that may be starting at the same time.
     """
 
     data_dir: Path
@@ -29,5 +27,3 @@ class Settings:
     preload: tuple[str, ...] = ()
     log_format: str = "auto"
     log_level: str = "info"
-    stop_timeout: float = 5.0
-    environment: Mapping[str, str] = field(default_factory=dict)

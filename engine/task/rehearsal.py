@@ -6,6 +6,7 @@ imports left in the allocators' pages are filled, so that what a task allocates 
 """
 
 import ctypes
+import os
 import socket
 from typing import Final
 
@@ -50,7 +51,7 @@ def rehearse() -> None:
 
 def _start(config: dict[str, str]) -> None:
     ours, theirs = socket.socketpair()
-    assignment = TaskAssignment(config["name"], 0, "source", _WORKER, config, config, "")
+    assignment = TaskAssignment(config["name"], 0, "source", _WORKER, config, config, os.devnull)
     slot = Slot(memoryview(bytearray(SLOT_BYTES)))
     runtime = TaskRuntime(assignment, 1, slot, Channel(ours, SupervisorToTask))
     plugins = Plugins()

@@ -71,7 +71,10 @@ def _rehearse() -> list[object]:
     """See :mod:`engine.task.rehearsal`; what fills the holes stays for as long as we live."""
     from engine.task.rehearsal import fill_holes, rehearse  # noqa: PLC0415 (imports all there is)
 
-    rehearse()
+    try:
+        rehearse()
+    except Exception as error:  # noqa: BLE001 (tasks start without it, only slower)
+        log_sequence.get_logger(__name__).warning("no rehearsal", error=repr(error))
     gc.collect()
     return fill_holes()
 
@@ -88,10 +91,19 @@ def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) ->
 
 def _preload(modules: Sequence[str]) -> dict[str, Entry]:
     """Import, and refuse whatever leaves a second thread behind."""
-    log_sequence.get_logger("zygote")  # imports structlog
-    built_in = dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN)
-    for name in (*OWN_PRELOAD, *built_in, *modules):
-        _import(name)
+    log_sequence.configure(process="zygote")
+    for name in (*OWN_PRELOAD, *modules):
+        try:
+            _import(name)
+        except RefusedError:
+            raise
+        except Exception as error:
+            raise RefusedError(f"module {name}: {type(error).__name__}: {error}") from error
+    for name in dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN):
+        try:
+            _import(name)
+        except ImportError as error:  # it needs an extra that is not installed; so do its tasks
+            log_sequence.get_logger(__name__).debug("not preloaded", module=name, error=str(error))
     return {
         "task": importlib.import_module("engine.task.bootstrap").main,
         "plan": importlib.import_module("engine.task.bootstrap").plan,
@@ -99,10 +111,7 @@ def _preload(modules: Sequence[str]) -> dict[str, Entry]:
 
 
 def _import(name: str) -> None:
-    try:
-        importlib.import_module(name)
-    except Exception as error:
-        raise RefusedError(f"module {name}: {type(error).__name__}: {error}") from error
+    importlib.import_module(name)
     names = _other_threads()
     if names:
         raise RefusedError(
