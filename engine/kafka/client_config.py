@@ -96,7 +96,7 @@ def producer_config(
         ConfigError: a key or a value cannot work, or the worker's policy forbids it.
     """
     config = _layered("producer", _PRODUCER_DEFAULTS, worker, connector, client_id)
-    config.properties.pop("transactional.id", None)  # exactly-once is the worker's to set up
+    _drop(config, "transactional.id", "exactly-once is the worker's to set up")
     if config.properties["enable.idempotence"] == "true" and _acks(config) not in ("all", "-1"):
         if "enable.idempotence" in config.origins:
             raise ConfigError(
@@ -130,7 +130,9 @@ def consumer_config(
         **_CONSUMER_DEFAULTS,
     }
     config = _layered("consumer", group, worker, connector, client_id)
-    config.properties |= {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
+    for name in ("enable.auto.commit", "enable.auto.offset.store"):
+        _drop(config, name, "offsets are committed for what the task has made durable")
+        config.properties[name] = "false"
     config.poll_records = int(config.properties.pop("max.poll.records", DEFAULT_POLL_RECORDS))
     if not config.properties["group.instance.id"]:
         del config.properties["group.instance.id"]
@@ -212,6 +214,13 @@ def _refused_value(message: str, config: ClientConfig) -> ConfigError:
 
 def _allows(policy: str, key: str) -> bool:
     return policy == "All" or (policy == "Principal" and key in PRINCIPAL_KEYS)
+
+
+def _drop(config: ClientConfig, name: str, reason: str) -> None:
+    """Take back a property that only the engine may set, and say so to whoever has set it."""
+    config.properties.pop(name, None)
+    if name in config.origins:
+        config.ignored[config.origins.pop(name)] = reason
 
 
 def _acks(config: ClientConfig) -> str:
