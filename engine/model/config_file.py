@@ -6,9 +6,10 @@
 import datetime as dt
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
+
+import tomli
 
 from engine.model.properties import ConfigFileError, parse_properties
 from engine.model.state import INITIAL_STATES, TargetState
@@ -64,8 +65,8 @@ def _json(text: str, source: str) -> dict[str, Any]:
 
 def _toml(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text.removeprefix("\ufeff"))
-    except tomllib.TOMLDecodeError as error:
+        return tomli.loads(text.removeprefix("\ufeff"))
+    except tomli.TOMLDecodeError as error:
         message = str(error)
         place = _AT_LINE.search(message)
         line = place[1] if place and place[1] else str(text.count("\n") + 1)
