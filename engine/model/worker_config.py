@@ -22,6 +22,7 @@ from engine.model.ignored_key import (
     ignored_worker_keys,
 )
 from engine.model.log_line import LEVELS
+from engine.model.loop_config import LoopConfig
 from engine.model.restart_policy import RestartPolicy
 
 
@@ -127,7 +128,7 @@ def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> R
 
 
 @config
-class WorkerConfig(RestartConfig):
+class WorkerConfig(LoopConfig, RestartConfig):
     """A worker's configuration.
 
     Only ``bootstrap.servers`` is handed on to the clients of tasks without a prefix.
@@ -157,30 +158,6 @@ class WorkerConfig(RestartConfig):
         importance=LOW,
         default="org.apache.kafka.connect.storage.SimpleHeaderConverter",
         doc="Converts headers of connectors that name no converter of their own.",
-    )
-    offset_flush_interval: float = key(
-        "offset.flush.interval.ms",
-        default=60.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How often tasks commit offsets.",
-        check=at_least(1),
-    )
-    offset_flush_timeout: float = key(
-        "offset.flush.timeout.ms",
-        default=5.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long a commit waits for records on their way before it is put off.",
-        check=at_least(1),
-    )
-    task_shutdown_graceful_timeout: float = key(
-        "task.shutdown.graceful.timeout.ms",
-        default=5.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long a task that is told to stop may take before its process is killed.",
-        check=at_least(0),
     )
     config_providers: tuple[str, ...] = key(
         "config.providers",
@@ -212,12 +189,6 @@ class WorkerConfig(RestartConfig):
         type=ConfigType.INT,
         importance=LOW,
         doc="The port that other workers and status pages are given.",
-    )
-    topic_creation_enable: bool = key(
-        "topic.creation.enable",
-        default=True,
-        importance=LOW,
-        doc="Whether topics of source connectors are created by their topic.creation. rules.",
     )
     offset_storage_file: str | None = key(
         "offset.storage.file.filename",

@@ -14,10 +14,10 @@ from engine.api.record import SinkBatch, TopicPartition
 from engine.api.task import SinkTask
 from engine.kafka.client_config import ClientConfig, consumer_config, member_name
 from engine.kafka.consumer import Fetch, Opening, TaskConsumer, subscription
+from engine.model.loop_config import LoopConfig
 from engine.model.task_id import TaskId
 from engine.task.conditions import Conditions
 from engine.task.log_reporter import LogReporter
-from engine.task.loop_config import LoopConfig
 from engine.task.offset_commit import OffsetCommit
 from engine.task.runtime import TaskRuntime
 from engine.task.sink_context import SinkContext

@@ -18,6 +18,7 @@ from engine.api.task import SourceTask
 from engine.kafka.client_config import admin_config, producer_config
 from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_admin import TopicAdmin
+from engine.model.loop_config import LoopConfig
 from engine.model.task_id import TaskId
 from engine.model.topic_creation import topic_creation
 from engine.storage.database import StoreError
@@ -25,7 +26,6 @@ from engine.storage.offset_store import OffsetStore
 from engine.task.conditions import Conditions
 from engine.task.delivery import DeliveryJudge
 from engine.task.log_reporter import LogReporter
-from engine.task.loop_config import LoopConfig
 from engine.task.runtime import TaskRuntime
 from engine.task.source_context import SourceContext
 from engine.task.source_conversion import Outgoing, SourceConversion
@@ -54,7 +54,9 @@ class WorkerSourceTask:
         self._log = get_logger("engine.task.source")
         self._conditions = Conditions(runtime)
         self._store = OffsetStore(Path(assignment.data_dir), assignment.connector)
-        self._creation = topic_creation(runtime.config) if self._config.topic_creation else None
+        self._creation = (
+            topic_creation(runtime.config) if self._config.topic_creation_enable else None
+        )
         self._wants_records = type(task).commit_record is not SourceTask.commit_record
         self._client = self._client_config()
         self._operator = RetryWithToleranceOperator(
