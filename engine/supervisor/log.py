@@ -11,12 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.model.log_line import readable
+from engine.model.log_line import LEVELS, readable
 
-_LEVELS: Final = {
-    "trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50,
-    "critical": 50, "off": 60,
-}  # fmt: skip
 _CHUNK: Final = select.PIPE_BUF
 _MOST_WAITING: Final = 1 << 20
 
@@ -71,7 +67,7 @@ class Log:
     def __init__(self, console: Console, *, as_json: bool, level: str = "info") -> None:
         self.console = console
         self._as_json = as_json
-        self._least = _LEVELS.get(level.lower(), 20)
+        self._least = LEVELS.get(level.lower(), 20)
 
     def debug(self, event: str, **fields: Any) -> None:
         """For whoever looks closely."""
@@ -90,7 +86,7 @@ class Log:
         self._own("error", event, fields)
 
     def _own(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        if _LEVELS[level] >= self._least:
+        if LEVELS[level] >= self._least:
             head = {"timestamp": now_text(), "level": level, "event": event}
             self.show({**head, "logger": "engine.supervisor", **fields})
 
