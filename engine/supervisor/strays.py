@@ -34,9 +34,9 @@ def kill_strays(title: str, slot_name: str, is_known: Callable[[int], bool]) -> 
     return found
 
 
-def kill_children() -> int:
+def kill_children(but: frozenset[int]) -> int:
     """SIGKILL every child that is left when the service ends; how many there were."""
-    return sum(_kill(pid) for pid in children())
+    return sum(_kill(pid) for pid in children() if pid not in but)
 
 
 def _kill(pid: int) -> bool:

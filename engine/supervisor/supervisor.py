@@ -23,7 +23,7 @@ from engine.supervisor.reaper import Reaper
 from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
-from engine.supervisor.strays import kill_children
+from engine.supervisor.strays import children, kill_children
 from engine.supervisor.supervised_task import SupervisedTask
 from engine.supervisor.zygote import Zygote
 from engine.wire.message import (
@@ -97,6 +97,8 @@ class Supervisor:
         self._ticks = 0
         self._last_tick = 0.0
         self._loop_lag = 0.0
+        own = (head_start.zygote.pid, head_start.herder.pid) if head_start else ()
+        self._not_ours = frozenset(children()).difference(own)  # left by who executed us
         self._grace_until = 0.0
         self._changed = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
@@ -157,7 +159,7 @@ class Supervisor:
         for service in self._services:
             service.kill()
         await self._wait(self._is_alone, _END_GRACE)
-        await self._wait(lambda: not kill_children(), _END_GRACE)
+        await self._wait(lambda: not kill_children(self._not_ours), _END_GRACE)
         stuck = {str(t.id): t.pid for t in self._tasks.values() if t.pid is not None}
         if stuck:
             self.log.error("processes that SIGKILL did not end are left behind", pids=stuck)

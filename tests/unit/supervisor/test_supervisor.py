@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -247,3 +248,19 @@ def test_a_herder_that_comes_and_goes_leaves_no_descriptors(play: Play) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
 
     play(body)
+
+
+def test_a_child_that_was_there_before_survives_the_end(play: Play) -> None:
+    """It belongs to whoever executed us, as when a shell becomes the engine."""
+    earlier = subprocess.Popen(["sleep", "60"])
+    try:
+
+        async def body(herder: PlayedHerder) -> None:
+            herder.want(0)
+            await herder.running(0)
+
+        play(body)
+        assert earlier.poll() is None
+    finally:
+        earlier.kill()
+        earlier.wait(10)
