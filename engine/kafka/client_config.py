@@ -37,6 +37,8 @@ _UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)
 
 _SHARED_DEFAULTS: Final = {
     "reconnect.backoff.ms": "100",
+    # a topic that was just made has no leader yet: ask again soon, then less and less often
+    "topic.metadata.refresh.fast.interval.ms": "10",
     "reconnect.backoff.max.ms": "1000",
     "socket.keepalive.enable": "true",
     "log.connection.close": "false",
