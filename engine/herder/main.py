@@ -57,6 +57,9 @@ Serve = Callable[[Herder, socket.socket], Awaitable[Close]]
 _HEAD_START: Final = 1.0
 """Seconds that planning gets before the REST API's modules are imported, which stops the loop."""
 
+_STORED_WITHIN: Final = 0.05
+"""Seconds that events wait for each other: a task that is killed and back again is one write."""
+
 _LAST_ANSWERS: Final = 1.0
 _LONGEST_NAME: Final = 4096
 _LONGEST_PROBLEM: Final = 32_768
@@ -80,6 +83,7 @@ class HerderProcess:
         self._epoch = 0
         self._listener: socket.socket | None = None
         self._last_seq = 0
+        self._unstored: list[TaskEvent] = []
         self._is_told = asyncio.Event()
         self._is_over = asyncio.Event()
         self._background = Background()
@@ -154,12 +158,21 @@ class HerderProcess:
         if not new:
             return
         self._last_seq = new[-1].seq
+        if not self._unstored:
+            asyncio.get_running_loop().call_later(_STORED_WITHIN, self._store_events)
+        self._unstored += new
+
+    def _store_events(self) -> None:
+        """Store what has come of late and say so; the supervisor tells the rest again."""
+        events, self._unstored = self._unstored, []
+        if not events:
+            return
         try:
-            self._statuses.put_events(new)
+            self._statuses.put_events(events)
         except StoreError as error:
             get_logger(__name__).error("statuses not stored", error=str(error))
         else:
-            self._link.send(Ack(self._last_seq))
+            self._link.send(Ack(events[-1].seq))
 
     # ---- what happens -------------------------------------------------------------------------
 
@@ -227,7 +240,8 @@ class HerderProcess:
             delay = min(2 * delay, 60.0)
 
     def close(self) -> None:
-        """Close the files."""
+        """Store what has not been, and close the files."""
+        self._store_events()
         self._configs.close()
         self._statuses.close()
 

@@ -381,7 +381,8 @@ def _exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
         state, more = _spawn(state)
     else:
         state, more = _failed(state, event, exit_class, (now, jitter))
-    return state, actions + more
+    # a successor first: it gets going while everybody else is told
+    return state, sorted(actions + more, key=lambda each: not isinstance(each, Spawn))
 
 
 def _failed(

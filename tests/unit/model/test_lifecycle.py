@@ -162,8 +162,8 @@ TABLE: list[tuple[str, Event, str, list[Action]]] = [
     ("late", CRASH, "BACKOFF", BACKOFF),
     ("unresponsive", CRASH, "BACKOFF", BACKOFF),
     ("dropped", CRASH, "STOPPED", [Disarm(), Emit("exited"), *GONE]),
-    ("unkillable", CRASH, "STARTING", [Disarm(), Emit("exited"), *START]),
-    ("restarting", CRASH, "STARTING", [Disarm(), Emit("exited"), *START]),
+    ("unkillable", CRASH, "STARTING", [START[0], Disarm(), Emit("exited"), *START[1:]]),
+    ("restarting", CRASH, "STARTING", [START[0], Disarm(), Emit("exited"), *START[1:]]),
     ("backoff", CRASH, "BACKOFF", UNCHANGED),
     ("failed", CRASH, "FAILED", UNCHANGED),
     (
@@ -249,7 +249,7 @@ def test_a_running_task_that_is_wanted_otherwise_is_stopped_first() -> None:
         Emit("stopping"),
     ]
     state, actions = reduce(state, Exited(GENERATION, ExitStatus(code=0)), NOW)
-    assert actions == [Disarm(), Emit("exited"), *START]
+    assert actions == [START[0], Disarm(), Emit("exited"), *START[1:]]
     assert (state.process_hash, dict(state.restarts)) == ("b", {})
 
 
