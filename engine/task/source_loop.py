@@ -323,13 +323,13 @@ class WorkerSourceTask:
     def _pause(self) -> None:
         """Commit what there is, say PAUSED and wait; the task itself stays as it is."""
         self._commit(self._config.offset_flush_timeout)
+        self._slot.stage = "paused"
         self._runtime.paused_changed(paused=True)
         self._wait_while_paused()
         if not self._runtime.is_stopping:
             self._runtime.paused_changed(paused=False)
 
     def _wait_while_paused(self) -> None:
-        self._slot.stage = "paused"
         while self._runtime.is_paused and not self._runtime.is_stopping:
             self._runtime.wait(1.0)
             self._observe()
