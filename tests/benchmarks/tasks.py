@@ -40,6 +40,7 @@ from tests.benchmarks.observer import BenchmarkError, pss_bytes
 IDLE_TASKS: Final = 50
 KILLED_TASKS: Final = 100
 _SETTLED: Final = 2.0
+_BETWEEN_KILLS: Final = (0.05, 0.15)
 _TIMEOUT: Final = 120.0
 _STRING: Final = "org.apache.kafka.connect.storage.StringConverter"
 
@@ -169,7 +170,11 @@ def idle_memory(worker: Worker) -> list[float]:
 
 
 def recovery_times(worker: Worker, rounds: int) -> list[float]:
-    """Milliseconds from SIGKILL to the end of the successor's ``start()``, one task at a time."""
+    """Milliseconds from SIGKILL to the end of the successor's ``start()``, one task at a time.
+
+    At random times: a fixed rhythm would meet the engine's own ticks always or never, and without a
+    pause the successor before would still be connecting.
+    """
     slots, chance = worker.slots(), random.Random(3)
     samples = []
     for _ in range(rounds):
@@ -178,6 +183,7 @@ def recovery_times(worker: Worker, rounds: int) -> list[float]:
         chance.shuffle(tasks)
         for task in tasks:
             slot = slots[TaskId(**task["id"]).file_stem]
+            select.select([], [], [], chance.uniform(*_BETWEEN_KILLS))
             samples.append(_recover(slot, task["pid"]))
     return samples
 
