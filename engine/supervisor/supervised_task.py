@@ -7,17 +7,40 @@ import os
 import random
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine.model import lifecycle
+from engine.model.death import Death, death_of
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle import Action, Event, TaskState, Timer
+from engine.model.lifecycle import reduce
+from engine.model.lifecycle_action import (
+    Abort,
+    Action,
+    Arm,
+    Disarm,
+    Emit,
+    Kill,
+    Spawn,
+    TellTarget,
+    Terminate,
+)  # fmt: skip
+from engine.model.lifecycle_event import (
+    BecameReady,
+    Event,
+    Exited,
+    FellSilent,
+    Noted,
+    PauseDone,
+    TimedOut,
+    Timer,
+)  # fmt: skip
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
+from engine.model.task_state import TaskState
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
@@ -63,6 +86,7 @@ class SupervisedTask:
         slot: heartbeat and counters; survives the processes.
         slot_fd: its memory, for others to map.
         pid: of the process; None while there is none or its birth is not announced.
+        death: how the last process ended.
     """
 
     def __init__(self, host: Host, task: TaskId, data_dir: Path, generation: int) -> None:
@@ -74,6 +98,7 @@ class SupervisedTask:
         self._map = mmap.mmap(self.slot_fd, SLOT_BYTES)
         self.slot = Slot(memoryview(self._map))
         self.pid: int | None = None
+        self.death: Death | None = None
         self._host = host
         self._log = LogPipe(
             host.log,
@@ -101,27 +126,31 @@ class SupervisedTask:
     def handle(self, event: Event) -> None:
         """Let the lifecycle decide and do what it says."""
         now = asyncio.get_running_loop().time()
-        self.state, actions = lifecycle.reduce(self.state, event, now, random.random())  # noqa: S311
+        before = self.state
+        self.state, actions = reduce(self.state, event, now, random.random())  # noqa: S311
+        if isinstance(event, Exited) and self.state is not before:
+            wall_ms = int(datetime.now(UTC).timestamp() * 1000)
+            self.death = death_of(self.state, event, now, wall_ms)
         for action in actions:
             self._do(action)
 
     def _do(self, action: Action) -> None:  # noqa: C901 (a table: one line an action)
         match action:
-            case lifecycle.Spawn(generation):
+            case Spawn(generation):
                 self._spawn(generation)
-            case lifecycle.Terminate(is_final):
+            case Terminate(is_final):
                 self._terminate(is_final=is_final)
-            case lifecycle.Abort():
+            case Abort():
                 self._signal(signal.SIGABRT, signal.SIGCONT)
-            case lifecycle.Kill():
+            case Kill():
                 self._kill()
-            case lifecycle.TellTarget(is_paused):
+            case TellTarget(is_paused):
                 self._tell(TargetChanged(is_paused))
-            case lifecycle.Arm(timer, seconds, generation):
+            case Arm(timer, seconds, generation):
                 self._arm(timer, seconds, generation)
-            case lifecycle.Disarm():
+            case Disarm():
                 self._disarm()
-            case lifecycle.Emit(name):
+            case Emit(name):
                 self._host.task_changed(self, name)
 
     def _spawn(self, generation: int) -> None:
@@ -130,7 +159,7 @@ class SupervisedTask:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:  # no descriptors are left: a failed start like any other
-            ended = lifecycle.Exited(generation, None, f"ProcessNotMade: {error.strerror}")
+            ended = Exited(generation, None, f"ProcessNotMade: {error.strerror}")
             asyncio.get_running_loop().call_soon(self.handle, ended)
             return
         ours.setblocking(False)
@@ -164,7 +193,7 @@ class SupervisedTask:
             os.kill(pid, signal.SIGKILL)
             self._close_control()
             reason = f"ProcessNotMade: it cannot be watched: {error.strerror}"
-            self.handle(lifecycle.Exited(generation, None, reason))
+            self.handle(Exited(generation, None, reason))
             return
         self.pid = pid
         assert self._control is not None
@@ -178,7 +207,7 @@ class SupervisedTask:
         os.close(control_end)
         self._request = None
         self._close_control()
-        self.handle(lifecycle.Exited(generation, None, f"ProcessNotMade: {reason}"))
+        self.handle(Exited(generation, None, f"ProcessNotMade: {reason}"))
 
     def _exited(self, status: ExitStatus, generation: int) -> None:
         self.pid = None
@@ -198,12 +227,14 @@ class SupervisedTask:
             return
         words = self._words
         self.handle(
-            lifecycle.Exited(
+            Exited(
                 generation,
                 status,
                 summary=words.summary if words else None,
                 trace=words.trace if words else None,
                 has_progressed=self.slot["last_progress_ns"] > 0,
+                stage=words.stage if words else self.slot.stage,
+                silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
             )
         )
 
@@ -246,11 +277,11 @@ class SupervisedTask:
     def _hear(self, message: TaskToSupervisor) -> None:
         match message:
             case Ready(generation, paused):
-                self.handle(lifecycle.BecameReady(generation, paused))
+                self.handle(BecameReady(generation, paused))
             case PausedChanged(generation, paused):
-                self.handle(lifecycle.PauseDone(generation, paused))
+                self.handle(PauseDone(generation, paused))
             case TaskCondition(generation, text):
-                self.handle(lifecycle.Noted(generation, text))
+                self.handle(Noted(generation, text))
             case Failing():
                 self._words = message
 
@@ -273,7 +304,7 @@ class SupervisedTask:
     def _arm(self, timer: Timer, seconds: float, generation: int) -> None:
         self._disarm()
         self._timer = asyncio.get_running_loop().call_later(
-            seconds, self.handle, lifecycle.TimedOut(generation, timer)
+            seconds, self.handle, TimedOut(generation, timer)
         )
 
     def _disarm(self) -> None:
@@ -287,7 +318,7 @@ class SupervisedTask:
             return
         silent = (now_ns - max(self.slot["heartbeat_ns"], self.slot["busy_until_ns"])) / 1e9
         if silent > self.state.policy.heartbeat_timeout:
-            event = lifecycle.FellSilent(self.state.generation, silent, self.slot.stage)
+            event = FellSilent(self.state.generation, silent, self.slot.stage)
             self.handle(event)
 
     @property

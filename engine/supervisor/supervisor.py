@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from engine.model import lifecycle
+from engine.model.lifecycle import KILL_GRACE
+from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
 from engine.model.service import Service
 from engine.model.task_id import TaskId
 from engine.supervisor.herder_process import HerderProcess
@@ -144,11 +145,11 @@ class Supervisor:
 
     async def _stop(self, code: int) -> None:
         for task in list(self._tasks.values()):
-            task.handle(lifecycle.Unwanted(is_final=False))
+            task.handle(Unwanted(is_final=False))
         for plan in self._plans.values():
             plan.kill()
         longest = max((t.state.stop_timeout for t in self._tasks.values()), default=0.0)
-        await self._wait(lambda: not self._tasks, longest + lifecycle.KILL_GRACE)
+        await self._wait(lambda: not self._tasks, longest + KILL_GRACE)
         self._herder.close_socket()
         await self._wait(lambda: self._herder.pid is None, _END_GRACE)
         self._herder.kill()
@@ -211,7 +212,8 @@ class Supervisor:
         report = task.report()
         self._highest_generation = max(self._highest_generation, report.generation)
         self._seq += 1
-        self._herder.send(TaskEvent(self._seq, event, time.monotonic_ns(), report))
+        death = task.death if event == "exited" else None
+        self._herder.send(TaskEvent(self._seq, event, time.monotonic_ns(), report, death))
         self._log_change(task, event)
         if event == "gone":
             del self._tasks[task.id]
@@ -247,7 +249,7 @@ class Supervisor:
         descriptors = [self._listener.fileno()] if self._listener else []
         self._herder.send(Welcome(os.getpid(), self._instance.epoch), descriptors)
         for task in self._tasks.values():
-            self._herder.send(TaskSnapshot(task.report()), [task.slot_fd])
+            self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
         self._herder.send(SnapshotEnd())
         self._synced = None
 
@@ -268,7 +270,7 @@ class Supervisor:
             case RestartTask(connector, number):
                 task = self._tasks.get(TaskId(connector, number))
                 if task is not None:
-                    task.handle(lifecycle.RestartRequested())
+                    task.handle(RestartRequested())
             case SyncBegin():
                 self._synced = set()
             case SyncEnd(count=count):
@@ -288,18 +290,16 @@ class Supervisor:
         if task is None:
             task = SupervisedTask(self, task_id, self._settings.data_dir, self._highest_generation)
             self._tasks[task_id] = task
-            self._herder.send(TaskSnapshot(task.report()), [task.slot_fd])
+            self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
         task.configure(descriptors[0])
         task.handle(
-            lifecycle.Wanted(
-                message.config_hash, message.paused, message.policy, message.stop_timeout
-            )
+            Wanted(message.config_hash, message.paused, message.policy, message.stop_timeout)
         )
 
     def _drop(self, task_id: TaskId) -> None:
         task = self._tasks.get(task_id)
         if task is not None:
-            task.handle(lifecycle.Unwanted())
+            task.handle(Unwanted())
 
     def _sync_ended(self, count: int) -> None:
         """The herder has told the whole set: what it did not name ends, unless it named nothing."""

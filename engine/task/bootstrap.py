@@ -43,7 +43,7 @@ from engine.wire.message import Failing, Fork, SupervisorToTask, TaskAssignment
 from engine.wire.sealed import unseal
 
 _LOCK_PATIENCE: Final = 10.0
-_LONGEST_TRACE: Final = 64 * 1024
+_LONGEST_TRACE: Final = 40 * 1024
 
 _EXIT_CODES: Final[Sequence[tuple[type[BaseException], int]]] = (
     (ConfigError, EXIT_CONFIG),

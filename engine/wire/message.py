@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from engine.model.death import Death
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import TargetState
 
@@ -247,9 +248,10 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TaskSnapshot(Message, frozen=True, array_like=True):
-    """One task as it stands. Descriptor: its slot memfd."""
+    """One task as it stands, and how its last process ended. Descriptor: its slot memfd."""
 
     report: TaskReport
+    death: Death | None = None
 
 
 class SnapshotEnd(Message, frozen=True, array_like=True):
@@ -263,12 +265,14 @@ class TaskEvent(Message, frozen=True, array_like=True):
         event: ``starting`` ``forked`` ``running`` ``paused`` ``stopping`` ``exited`` ``backoff``
             ``failed`` ``unresponsive`` ``unkillable`` ``note`` ``gone``.
         monotonic_ns: when, by CLOCK_MONOTONIC.
+        death: of ``exited``: how the process ended, and what follows.
     """
 
     seq: int
     event: str
     monotonic_ns: int
     report: TaskReport
+    death: Death | None = None
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):

@@ -7,29 +7,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle import (
+from engine.model.lifecycle import reduce
+from engine.model.lifecycle_action import (
     Abort,
     Action,
     Arm,
-    BecameReady,
     Disarm,
     Emit,
-    Event,
-    Exited,
     Kill,
-    PauseDone,
-    RestartRequested,
     Spawn,
-    TaskState,
     TellTarget,
     Terminate,
+)
+from engine.model.lifecycle_event import (
+    BecameReady,
+    Event,
+    Exited,
+    PauseDone,
+    RestartRequested,
     TimedOut,
     Unwanted,
     Wanted,
-    reduce,
 )
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
+from engine.model.task_state import TaskState
 
 SIGKILLED = ExitStatus(signal=9)
 CRASHED = ExitStatus(code=1)

@@ -5,34 +5,34 @@ from dataclasses import replace
 import pytest
 
 from engine.model.exit_status import ExitClass, ExitStatus
-from engine.model.lifecycle import (
-    ABORT_GRACE,
-    KILL_GRACE,
+from engine.model.lifecycle import ABORT_GRACE, KILL_GRACE, reduce
+from engine.model.lifecycle_action import (
     Abort,
     Action,
     Arm,
-    BecameReady,
     Disarm,
     Emit,
+    Kill,
+    Spawn,
+    TellTarget,
+    Terminate,
+)
+from engine.model.lifecycle_event import (
+    BecameReady,
     Event,
     Exited,
     FellSilent,
-    Kill,
     Noted,
     PauseDone,
     RestartRequested,
-    Spawn,
-    TaskState,
-    TellTarget,
-    Terminate,
     TimedOut,
     Timer,
     Unwanted,
     Wanted,
-    reduce,
 )
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
+from engine.model.task_state import TaskState
 from tests.unit.model.simulated_task import SIGKILLED, Process, SimulatedTask
 
 GENERATION = 7

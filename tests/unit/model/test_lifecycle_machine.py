@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle import (
-    ABORT_GRACE,
-    KILL_GRACE,
+from engine.model.lifecycle import ABORT_GRACE, KILL_GRACE
+from engine.model.lifecycle_event import (
     BecameReady,
     Exited,
     FellSilent,

@@ -1,0 +1,60 @@
+"""What is to be done about a task; see :mod:`engine.model.lifecycle`."""
+
+from dataclasses import dataclass
+
+from engine.model.lifecycle_event import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Make a process of this generation."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Ask the process to end: order, SIGTERM, SIGCONT."""
+
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Make the process write its stacks and die: SIGABRT, SIGCONT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End the process and its group: SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellTarget:
+    """Order a pause or a resume."""
+
+    is_paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Set the task's timer, in place of the one it had."""
+
+    timer: Timer
+    seconds: float
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """Take back the task's timer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell the world; named as in :class:`engine.wire.message.TaskEvent`."""
+
+    event: str
+
+
+Action = Spawn | Terminate | Abort | Kill | TellTarget | Arm | Disarm | Emit

@@ -1,0 +1,116 @@
+"""What may happen to a task; see :mod:`engine.model.lifecycle`.
+
+An event about a process carries that process's generation.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.model.exit_status import ExitStatus
+from engine.model.restart_policy import RestartPolicy
+
+
+class Timer(StrEnum):
+    """What a timer is for; a task has one at a time."""
+
+    START = "start"
+    RESTART = "restart"
+    STOP = "stop"
+    ABORT = "abort"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The task is to run with this configuration."""
+
+    config_hash: str
+    is_paused: bool
+    policy: RestartPolicy
+    stop_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """The task is to end; for good, unless the whole engine stops and comes back later."""
+
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequested:
+    """An operator wants a fresh process."""
+
+
+@dataclass(frozen=True, slots=True)
+class BecameReady:
+    """``start()`` has returned."""
+
+    generation: int
+    is_paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PauseDone:
+    """The process obeyed a pause or a resume."""
+
+    generation: int
+    is_paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The process says what it waits for, or that the wait is over."""
+
+    generation: int
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process is gone and reaped, or was never made (``status`` is None).
+
+    Attributes:
+        summary: ``Type: message`` when it said why.
+        trace: the traceback when it said why.
+        has_progressed: records moved while it ran.
+        stage: what it was at.
+        silence: seconds since its loop turned last.
+        in_hand: the records that it was working on.
+        stacks: what its threads were doing, where that was found out.
+        out_of_memory: whether the kernel killed it for want of memory; None when nobody can tell.
+    """
+
+    generation: int
+    status: ExitStatus | None
+    summary: str | None = None
+    trace: str | None = None
+    has_progressed: bool = False
+    stage: str = "init"
+    silence: float = 0.0
+    in_hand: str | None = None
+    stacks: str | None = None
+    out_of_memory: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FellSilent:
+    """No heartbeat for longer than the policy allows."""
+
+    generation: int
+    seconds: float
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A timer has run out."""
+
+    generation: int
+    timer: Timer
+
+
+Event = (
+    Wanted | Unwanted | RestartRequested | BecameReady | PauseDone | Noted | Exited | FellSilent
+    | TimedOut
+)  # fmt: skip

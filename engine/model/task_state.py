@@ -1,0 +1,62 @@
+"""Everything that decides about a task, as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.model.exit_status import ExitClass
+from engine.model.restart_policy import RestartPolicy
+from engine.model.state import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """Everything that decides about a task.
+
+    Attributes:
+        generation: of the newest process, or of the one being made.
+        spawned_at: when that one was asked for.
+        process_hash: configuration of that process.
+        ending: why we are ending the process; None while it may live.
+        failures: in a row, for the back-off.
+        restart_times: when restarts after failures happened, for the limit.
+        running_since: when the process became RUNNING.
+        reason: how the last process ended, in one sentence.
+        exit_class: what kind of end that was.
+        lifetime: seconds from the request for that process to its end.
+        first_error: what the first end said, or was, since the task was healthy last.
+        first_error_at: when that was.
+        trace: what the status shows for FAILED.
+        note: what a running process says it waits for.
+        restarts: restarts by exit class, ever.
+        retry_at: when the back-off ends.
+    """
+
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    stop_timeout: float = 5.0
+    is_wanted: bool = True
+    is_final: bool = False
+    is_paused: bool = False
+    wanted_hash: str = ""
+    condition: Condition = Condition.STOPPED
+    generation: int = 0
+    spawned_at: float = 0.0
+    process_hash: str = ""
+    ending: ExitClass | None = None
+    failures: int = 0
+    restart_times: tuple[float, ...] = ()
+    running_since: float | None = None
+    reason: str | None = None
+    exit_class: ExitClass | None = None
+    lifetime: float = 0.0
+    first_error: str | None = None
+    first_error_at: float = 0.0
+    trace: str | None = None
+    note: str | None = None
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    retry_at: float | None = None
+    exit_code: int | None = None
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is a process, or one on its way."""
+        return self.condition not in (Condition.STOPPED, Condition.BACKOFF, Condition.FAILED)
