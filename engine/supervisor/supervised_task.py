@@ -1,7 +1,6 @@
 """One task and the process it has now: carries out what the lifecycle decides."""
 
 import asyncio
-import contextlib
 import mmap
 import os
 import random
@@ -10,8 +9,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
-
-import msgspec
 
 from engine.model.death import Death, death_of
 from engine.model.exit_status import ExitStatus
@@ -41,38 +38,24 @@ from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_state import TaskState
-from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
-from engine.supervisor.reaper import Reaper
-from engine.supervisor.strays import kill_strays
-from engine.supervisor.zygote import Request, Zygote
-from engine.wire.channel import Channel, shorten
+from engine.supervisor.task_process import Listeners, Makers, TaskProcess
+from engine.wire.channel import shorten
 from engine.wire.message import (
     Failing,
-    Fork,
     PausedChanged,
     Ready,
-    Stop,
     TargetChanged,
     TaskCondition,
     TaskReport,
     TaskToSupervisor,
 )  # fmt: skip
 
-_SWEEP_AGAIN: Final = 0.02
-_SWEEPS_MOST: Final = 100
 _LONGEST_TRACE: Final = 60_000
 
 
-class Host(Protocol):
+class Host(Makers, Protocol):
     """What a task needs of the supervisor around it."""
-
-    log: Log
-    reaper: Reaper
-    zygote: Zygote
-
-    def next_token(self) -> int:
-        """A number that names a request."""
 
     def task_changed(self, task: "SupervisedTask", event: str) -> None:
         """Tell whoever listens; ``gone`` is the last word."""
@@ -85,7 +68,6 @@ class SupervisedTask:
         state: what the lifecycle knows.
         slot: heartbeat and counters; survives the processes.
         slot_fd: its memory, for others to map.
-        pid: of the process; None while there is none or its birth is not announced.
         death: how the last process ended.
     """
 
@@ -97,7 +79,6 @@ class SupervisedTask:
         os.ftruncate(self.slot_fd, SLOT_BYTES)
         self._map = mmap.mmap(self.slot_fd, SLOT_BYTES)
         self.slot = Slot(memoryview(self._map))
-        self.pid: int | None = None
         self.death: Death | None = None
         self._host = host
         self._log = LogPipe(
@@ -105,10 +86,13 @@ class SupervisedTask:
             {"connector": task.connector, "task": task.task},
             data_dir / "logs" / f"{task.file_stem}.log",
         )
-        self._pidfd = -1
         self._config_fd = -1
-        self._control: Channel[TaskToSupervisor] | None = None
-        self._request: Request | None = None
+        listeners = Listeners(
+            on_forked=lambda: host.task_changed(self, "forked"),  # a slow start has a pid
+            on_message=self._hear,
+            on_swept=self._swept,
+        )
+        self._process = TaskProcess(host, self.title, self.slot_name, listeners)
         self._timer: asyncio.TimerHandle | None = None
         self._words: Failing | None = None
 
@@ -116,6 +100,11 @@ class SupervisedTask:
     def title(self) -> str:
         """What its processes are called."""
         return f"task {self.id}"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none or its birth is not announced."""
+        return self._process.pid
 
     def configure(self, config_fd: int) -> None:
         """The assignment that the next process gets; the descriptor is ours from now on."""
@@ -139,13 +128,13 @@ class SupervisedTask:
             case Spawn(generation):
                 self._spawn(generation)
             case Terminate(is_final):
-                self._terminate(is_final=is_final)
+                self._process.terminate(is_final=is_final)
             case Abort():
-                self._signal(signal.SIGABRT, signal.SIGCONT)
+                self._process.signal(signal.SIGABRT, signal.SIGCONT)
             case Kill():
-                self._kill()
+                self._process.kill()
             case TellTarget(is_paused):
-                self._tell(TargetChanged(is_paused))
+                self._process.tell(TargetChanged(is_paused))
             case Arm(timer, seconds, generation):
                 self._arm(timer, seconds, generation)
             case Disarm():
@@ -156,123 +145,25 @@ class SupervisedTask:
     def _spawn(self, generation: int) -> None:
         self._words = None
         self.slot.begin(generation, time.monotonic_ns())
-        try:
-            ours, theirs = Channel.pair()
-        except OSError as error:  # no descriptors are left: a failed start like any other
-            ended = Exited(generation, None, f"ProcessNotMade: {error.strerror}")
-            asyncio.get_running_loop().call_soon(self.handle, ended)
-            return
-        ours.setblocking(False)
-        self._control = Channel(ours, TaskToSupervisor)
-        fork = Fork(
-            token=self._host.next_token(),
-            kind="task",
-            key=self._host.zygote.key,
-            title=self.title,
-            supervisor_pid=os.getpid(),
-            generation=generation,
-        )
-        control_end = theirs.detach()
-        self._request = Request(
-            fork,
-            (control_end, self._log.write_fd, self._config_fd, self.slot_fd),
-            on_forked=lambda pid: self._forked(pid, generation, control_end),
-            on_failed=lambda reason: self._not_forked(reason, generation, control_end),
-        )
-        self._host.zygote.submit(self._request)
+        self._process.start(generation, (self._log.write_fd, self._config_fd, self.slot_fd))
 
-    def _forked(self, pid: int, generation: int, control_end: int) -> None:
-        os.close(control_end)
-        is_cancelled = self._request is not None and self._request.is_cancelled
-        self._request = None
-        try:
-            self._pidfd = self._host.reaper.watch(
-                pid, lambda status: self._exited(status, generation), kills_group=True
-            )
-        except OSError as error:  # what cannot be watched must not live
-            os.kill(pid, signal.SIGKILL)
-            self._close_control()
-            reason = f"ProcessNotMade: it cannot be watched: {error.strerror}"
-            self.handle(Exited(generation, None, reason))
-            return
-        self.pid = pid
-        assert self._control is not None
-        # not before: a quick task is ready before its birth is announced
-        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
-        self._host.task_changed(self, "forked")  # so that a start that takes long has a pid
-        if is_cancelled:
-            self._kill()
-
-    def _not_forked(self, reason: str, generation: int, control_end: int) -> None:
-        os.close(control_end)
-        self._request = None
-        self._close_control()
-        self.handle(Exited(generation, None, f"ProcessNotMade: {reason}"))
-
-    def _exited(self, status: ExitStatus, generation: int) -> None:
-        self.pid = None
-        self._pidfd = -1
-        self._drain_control()
-        self._close_control()
+    def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
         self._log.drain()
-        self._sweep(status, generation, 0)
-
-    def _sweep(self, status: ExitStatus, generation: int, times: int) -> None:
-        """The task has ended when nothing that it started is left either."""
-        left = kill_strays(self.title, self.slot_name, self._host.reaper.is_watched)
-        if left and times < _SWEEPS_MOST:
-            asyncio.get_running_loop().call_later(
-                _SWEEP_AGAIN, self._sweep, status, generation, times + 1
-            )
-            return
         words = self._words
+        summary = words.summary if words else None
+        if status is None:
+            summary = f"ProcessNotMade: {reason}"
         self.handle(
             Exited(
                 generation,
                 status,
-                summary=words.summary if words else None,
+                summary=summary,
                 trace=words.trace if words else None,
                 has_progressed=self.slot["last_progress_ns"] > 0,
                 stage=words.stage if words else self.slot.stage,
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
             )
         )
-
-    def _terminate(self, *, is_final: bool) -> None:
-        if self._request is not None:
-            self._host.zygote.cancel(self._request)
-        self._tell(Stop(is_final))
-        self._signal(signal.SIGTERM, signal.SIGCONT)
-
-    def _signal(self, *numbers: signal.Signals) -> None:
-        for number in numbers:
-            with contextlib.suppress(ProcessLookupError):
-                if self._pidfd >= 0:
-                    signal.pidfd_send_signal(self._pidfd, number)
-
-    def _kill(self) -> None:
-        self._signal(signal.SIGKILL)
-
-    def _tell(self, order: msgspec.Struct) -> None:
-        if self._control is not None:
-            with contextlib.suppress(OSError):
-                self._control.send(order)
-
-    def _receive(self, control: "Channel[TaskToSupervisor]") -> None:
-        try:
-            received = control.receive()
-        except BlockingIOError:
-            return
-        except OSError:  # it ended with an order unread
-            received = None
-        except msgspec.MsgspecError as error:
-            self._host.log.error("a task spoke nonsense", **self._context, error=str(error))
-            self._kill()
-            received = None
-        if received is None:
-            asyncio.get_running_loop().remove_reader(control.fileno())
-            return
-        self._hear(received[0])
 
     def _hear(self, message: TaskToSupervisor) -> None:
         match message:
@@ -284,22 +175,6 @@ class SupervisedTask:
                 self.handle(Noted(generation, text))
             case Failing():
                 self._words = message
-
-    def _drain_control(self) -> None:
-        while self._control is not None:
-            try:
-                received = self._control.receive()
-            except (OSError, msgspec.MsgspecError):
-                return
-            if received is None:
-                return
-            self._hear(received[0])
-
-    def _close_control(self) -> None:
-        if self._control is not None:
-            asyncio.get_running_loop().remove_reader(self._control.fileno())
-            self._control.close()
-            self._control = None
 
     def _arm(self, timer: Timer, seconds: float, generation: int) -> None:
         self._disarm()
@@ -346,14 +221,11 @@ class SupervisedTask:
 
     def kill_now(self) -> None:
         """End the process without asking."""
-        if self._request is not None:
-            self._host.zygote.cancel(self._request)
-        self._kill()
+        self._process.kill()
 
     def close(self) -> None:
         """Give everything back; the task is gone."""
         self._disarm()
-        self._close_control()
         self._log.close()
         self.slot.words.release()
         self._map.close()

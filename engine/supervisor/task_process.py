@@ -1,0 +1,215 @@
+"""The process of a task, from the request for it until nothing of it is left."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from engine.model.exit_status import ExitStatus
+from engine.supervisor.log import Log
+from engine.supervisor.reaper import Reaper
+from engine.supervisor.strays import kill_strays
+from engine.supervisor.zygote import Request, Zygote
+from engine.wire.channel import Channel
+from engine.wire.message import Fork, Stop, TaskToSupervisor
+
+_SWEEP_AGAIN: Final = 0.02
+_SWEEPS_MOST: Final = 100
+
+
+class Makers(Protocol):
+    """What a process is made and watched with."""
+
+    log: Log
+    reaper: Reaper
+    zygote: Zygote
+
+    def next_token(self) -> int:
+        """A number that names a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of a process.
+
+    Attributes:
+        on_forked: its birth is announced.
+        on_message: it said something.
+        on_swept: it is gone, and so is everything that it started: generation and status, which is
+            None, with the reason, when it was never made.
+    """
+
+    on_forked: Callable[[], None]
+    on_message: Callable[[TaskToSupervisor], None]
+    on_swept: Callable[[int, ExitStatus | None, str], None]
+
+
+class TaskProcess:
+    """One process after the other, each with a control socket.
+
+    Args:
+        makers: see there.
+        title: what it is to call itself.
+        slot_name: the name of its slot's memory, which tells its forks from others'.
+        listeners: who hears of it.
+
+    Attributes:
+        pid: None while its birth is not announced, and after its end.
+    """
+
+    def __init__(self, makers: Makers, title: str, slot_name: str, listeners: Listeners) -> None:
+        self.pid: int | None = None
+        self._generation = 0
+        self._makers = makers
+        self._title = title
+        self._slot_name = slot_name
+        self._listeners = listeners
+        self._pidfd = -1
+        self._control: Channel[TaskToSupervisor] | None = None
+        self._request: Request | None = None
+
+    def start(self, generation: int, descriptors: Sequence[int]) -> None:
+        """Ask the zygote for one; there must be none.
+
+        Args:
+            generation: its number.
+            descriptors: log pipe, assignment and slot; they stay the caller's.
+        """
+        self._generation = generation
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as error:  # no descriptors are left: a failed start like any other
+            asyncio.get_running_loop().call_soon(self._gone, None, str(error.strerror))
+            return
+        ours.setblocking(False)
+        self._control = Channel(ours, TaskToSupervisor)
+        fork = Fork(
+            token=self._makers.next_token(),
+            kind="task",
+            key=self._makers.zygote.key,
+            title=self._title,
+            supervisor_pid=os.getpid(),
+            generation=generation,
+        )
+        control_end = theirs.detach()
+        self._request = Request(
+            fork,
+            (control_end, *descriptors),
+            on_forked=lambda pid: self._forked(pid, control_end),
+            on_failed=lambda reason: self._not_forked(reason, control_end),
+        )
+        self._makers.zygote.submit(self._request)
+
+    def _forked(self, pid: int, control_end: int) -> None:
+        os.close(control_end)
+        is_cancelled = self._request is not None and self._request.is_cancelled
+        self._request = None
+        try:
+            self._pidfd = self._makers.reaper.watch(pid, self._exited, kills_group=True)
+        except OSError as error:  # what cannot be watched must not live
+            os.kill(pid, signal.SIGKILL)
+            self._close_control()
+            self._gone(None, f"it cannot be watched: {error.strerror}")
+            return
+        self.pid = pid
+        assert self._control is not None
+        # not before: a quick task is ready before its birth is announced
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
+        self._listeners.on_forked()
+        if is_cancelled:
+            self.kill()
+
+    def _not_forked(self, reason: str, control_end: int) -> None:
+        os.close(control_end)
+        self._request = None
+        self._close_control()
+        self._gone(None, reason)
+
+    # ---- its end ------------------------------------------------------------------------------
+
+    def _exited(self, status: ExitStatus) -> None:
+        self.pid = None
+        self._pidfd = -1
+        self._drain_control()
+        self._close_control()
+        self._sweep(status, 0)
+
+    def _sweep(self, status: ExitStatus, times: int) -> None:
+        """It has ended when nothing that it started is left either."""
+        left = kill_strays(self._title, self._slot_name, self._makers.reaper.is_watched)
+        if left and times < _SWEEPS_MOST:
+            asyncio.get_running_loop().call_later(_SWEEP_AGAIN, self._sweep, status, times + 1)
+            return
+        self._gone(status)
+
+    def _gone(self, status: ExitStatus | None, reason: str = "") -> None:
+        self._listeners.on_swept(self._generation, status, reason)
+
+    # ---- what it is told ----------------------------------------------------------------------
+
+    def tell(self, order: msgspec.Struct) -> None:
+        """Give an order; one that it cannot take now is lost."""
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(order)
+
+    def terminate(self, *, is_final: bool) -> None:
+        """Ask it to end; take the request back when it is not made yet."""
+        self._cancel()
+        self.tell(Stop(is_final))
+        self.signal(signal.SIGTERM, signal.SIGCONT)
+
+    def signal(self, *numbers: signal.Signals) -> None:
+        """Signal it alone."""
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):
+                if self._pidfd >= 0:
+                    signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill(self) -> None:
+        """SIGKILL; its group goes when it is reaped."""
+        self._cancel()
+        self.signal(signal.SIGKILL)
+
+    def _cancel(self) -> None:
+        if self._request is not None:
+            self._makers.zygote.cancel(self._request)
+
+    # ---- what it says -------------------------------------------------------------------------
+
+    def _receive(self, control: "Channel[TaskToSupervisor]") -> None:
+        try:
+            received = control.receive()
+        except BlockingIOError:
+            return
+        except OSError:  # it ended with an order unread
+            received = None
+        except msgspec.MsgspecError as error:
+            self._makers.log.error("a task spoke nonsense", title=self._title, error=str(error))
+            self.kill()
+            received = None
+        if received is None:
+            asyncio.get_running_loop().remove_reader(control.fileno())
+            return
+        self._listeners.on_message(received[0])
+
+    def _drain_control(self) -> None:
+        while self._control is not None:
+            try:
+                received = self._control.receive()
+            except (OSError, msgspec.MsgspecError):
+                return
+            if received is None:
+                return
+            self._listeners.on_message(received[0])
+
+    def _close_control(self) -> None:
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
+            self._control.close()
+            self._control = None
