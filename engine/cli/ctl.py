@@ -55,6 +55,7 @@ def _add_changing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "-f", "--file", action="append", required=True, metavar="FILE", dest="files",
         help=".properties, .json or .toml; may be given several times",
     )  # fmt: skip
+    _action(actions, "reload", "read the connector files of the command line again", "reload")
     for name, text in (
         ("delete", "stop connectors for good and forget their configurations"),
         ("pause", "pause connectors; their processes stay"),

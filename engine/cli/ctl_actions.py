@@ -11,10 +11,11 @@ from engine.cli.ctl_client import CtlError, RestClient, fail, segment
 from engine.cli.ctl_exit_code import ExitCode
 from engine.cli.ctl_output import terminal
 from engine.cli.ctl_status import by_severity, describe_text, status_text
-from engine.model.config_file import ConnectorConfigFile, parse_connector_file
+from engine.model.config_file import ConnectorConfigFile
 from engine.model.log_line import readable
 from engine.model.properties import ConfigFileError
 from engine.model.state import INITIAL_STATES
+from engine.storage.config_file import read_connector_file
 
 _INITIAL_STATES: Final = {state: word for word, state in INITIAL_STATES.items()}
 
@@ -127,11 +128,7 @@ def apply(arguments: argparse.Namespace, client: RestClient) -> int:
 
 def _connector_file(path: str) -> ConnectorConfigFile:
     try:
-        return parse_connector_file(Path(path).read_text(encoding="utf-8"), path)
-    except OSError as error:
-        raise CtlError(f"Cannot read {path}: {error.strerror}", ExitCode.USAGE) from None
-    except UnicodeDecodeError as error:
-        raise CtlError(f"{path}: not UTF-8 at byte {error.start}", ExitCode.USAGE) from None
+        return read_connector_file(Path(path))
     except ConfigFileError as error:
         raise CtlError(str(error), ExitCode.USAGE) from None
 
@@ -167,6 +164,21 @@ def _print_outcome(outcome: Outcome) -> None:
     print(f"{outcome.outcome} {outcome.name}")
     for warning in outcome.warnings:
         print(f"engine ctl: {outcome.file}: {warning}", file=sys.stderr)
+
+
+def reload(arguments: argparse.Namespace, client: RestClient) -> int:
+    """Apply what has changed in the connector files that the engine was started with."""
+    _, found = client.ask("POST", "/engine/reload")
+    if arguments.json:
+        _print_json(found)
+    else:
+        for name, outcome in found["changed"].items():
+            print(f"{outcome} {name}")
+        for text in (*found["problems"], *found["pending"]):
+            print(f"engine ctl: {text}", file=sys.stderr)
+        if not any(found.values()):
+            print("nothing has changed")
+    return ExitCode.REFUSED if found["problems"] else ExitCode.OK
 
 
 def delete(arguments: argparse.Namespace, client: RestClient) -> int:

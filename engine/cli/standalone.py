@@ -9,21 +9,16 @@ import argparse
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-from engine.api.config import parse
 from engine.api.errors import ConfigError
-from engine.model.config_file import (
-    ConnectorConfigFile,
-    parse_connector_file,
-    parse_worker_file,
-)
+from engine.cli.worker import BadStartError, Worker, read_worker
 from engine.model.properties import ConfigFileError
 from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, worker_warnings
+from engine.storage.config_file import read_connector_file
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
 from engine.supervisor.settings import Settings
 from engine.supervisor.start import PortTakenError, run
@@ -32,11 +27,9 @@ from engine.wire.sealed import seal
 
 EXIT_BAD_CONFIG: Final = 2
 
+_BROKER: Final = "bootstrap.servers"
+
 _HERDER: Final = ("-P", "-m", "engine.cli.herder_process", "{socket}", "{boot}")
-
-
-class BadStartError(Exception):
-    """The engine cannot be started so; the text says why."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -60,10 +53,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run_standalone(arguments: argparse.Namespace) -> int:
     """Start, supervise, stop; the exit code."""
     try:
-        worker = parse_worker_file(_read(arguments.worker), str(arguments.worker))
-        connectors = [parse_connector_file(_read(p), str(p)) for p in arguments.connector]
-        _refuse_doubles(connectors)
-        return _start(worker, connectors, is_embedded=arguments.embedded)
+        return _start(arguments)
     except AlreadyRunningError as error:
         return _say(error, EXIT_ALREADY_RUNNING)
     except (BadStartError, ConfigFileError, DataDirError, PortTakenError) as error:
@@ -79,49 +69,34 @@ def _say(text: object, code: int) -> int:
     return code
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadStartError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadStartError(f"{path}: not UTF-8 at byte {error.start}") from error
-
-
-def _refuse_doubles(connectors: Sequence[ConnectorConfigFile]) -> None:
-    names = [c.name for c in connectors]
-    for name in names:
-        if names.count(name) > 1:
-            raise BadStartError(f"connector {name} is given twice on the command line")
-
-
-def _start(
-    worker: dict[str, str], connectors: Sequence[ConnectorConfigFile], *, is_embedded: bool
-) -> int:
-    config = parse(WorkerConfig, worker)
-    listener, host, port = _listener(config)
-    data_dir = _data_dir(config, os.environ).absolute()
-    own = _warnings(config, worker, listener, is_embedded=is_embedded)
-    for warning in (*worker_warnings(worker), *own):
+def _start(arguments: argparse.Namespace) -> int:
+    worker = read_worker(arguments.worker)
+    connectors = [_connector(path) for path in arguments.connector]
+    _refuse_doubles(connectors)
+    for warning in _warnings(worker, is_embedded=arguments.embedded):
         _say(f"warning: {warning}", 0)
     services: list[Service] = []
+    own_keys: dict[str, str] = {}
     cluster_id = None
-    if is_embedded:
-        service, cluster_id = _embedded_kafka(data_dir / "kafka")
+    if arguments.embedded:
+        service, cluster_id = _embedded_kafka(worker.data_dir / "kafka")
         services.append(service)
-        worker["bootstrap.servers"] = f"{service.ready_host}:{service.ready_port}"
+        own_keys[_BROKER] = f"{service.ready_host}:{service.ready_port}"
+    config = worker.config
     boot = HerderBoot(
-        worker=worker,
-        connectors=[ConnectorFile(c.name, dict(c.config), c.initial_state) for c in connectors],
-        data_dir=str(data_dir),
+        worker={**worker.keys, **own_keys},
+        connectors=connectors,
+        data_dir=str(worker.data_dir),
         log_level=config.log_level.lower(),
-        worker_id=_worker_id(config, host, port),
+        worker_id=_worker_id(config, worker.host, worker.port),
         kafka_cluster_id=cluster_id,
+        worker_path=str(worker.path),
+        fixed_keys=tuple(own_keys),
     )
     settings = Settings(
-        data_dir=data_dir,
-        host=host,
-        port=port,
+        data_dir=worker.data_dir,
+        host=worker.host,
+        port=worker.port,
         boot_fd=seal(boot, "herder boot"),
         herder_argv=_HERDER,
         preload=config.zygote_preload,
@@ -131,48 +106,29 @@ def _start(
     return run(settings, services)
 
 
-def _data_dir(config: WorkerConfig, environ: Mapping[str, str]) -> Path:
-    """Where state is kept: as configured, beside Kafka Connect's offsets file, or systemd's."""
-    if config.data_dir:
-        return Path(config.data_dir)
-    if config.offset_storage_file:
-        return Path(f"{config.offset_storage_file}.d")
-    if "STATE_DIRECTORY" in environ:
-        return Path(environ["STATE_DIRECTORY"])
-    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "engine"
+def _connector(path: Path) -> ConnectorFile:
+    read = read_connector_file(path)
+    return ConnectorFile(read.name, dict(read.config), read.initial_state, str(path.absolute()))
 
 
-def _warnings(
-    config: WorkerConfig, worker: Mapping[str, str], listener: str, *, is_embedded: bool
-) -> Iterator[str]:
-    """What was asked for and is not done."""
-    if is_embedded and "bootstrap.servers" in worker:
+def _refuse_doubles(connectors: Sequence[ConnectorFile]) -> None:
+    names = [c.name for c in connectors]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadStartError(f"connector {name} is given twice on the command line")
+
+
+def _warnings(worker: Worker, *, is_embedded: bool) -> Iterator[str]:
+    """Keys that nobody knows, and what was asked for and is not done."""
+    yield from worker_warnings(worker.keys)
+    if is_embedded and _BROKER in worker.keys:
         yield "bootstrap.servers is not used: --embedded brings an Apache Kafka along"
-    for other in config.listeners:
-        if other != listener:
-            yield f"listener {other} is not served, only {listener} is"
-    offsets = config.offset_storage_file
+    for other in worker.config.listeners:
+        if other != worker.listener:
+            yield f"listener {other} is not served, only {worker.listener} is"
+    offsets = worker.config.offset_storage_file
     if offsets and Path(offsets).is_file():
         yield f"{offsets} is not read: offsets are kept in the data directory"
-
-
-def _listener(config: WorkerConfig) -> tuple[str, str, int]:
-    """The first HTTP listener, its host and its port."""
-    for listener in config.listeners:
-        parts = urlsplit(listener)
-        if parts.scheme.lower() != "http":
-            continue
-        try:
-            port = parts.port
-        except ValueError:
-            port = None
-        if port is None:
-            break
-        return listener, parts.hostname or "", port
-    shown = ",".join(config.listeners)
-    raise BadStartError(
-        f"Invalid value {shown} for configuration listeners: expected http://HOST:PORT"
-    )
 
 
 def _worker_id(config: WorkerConfig, host: str, port: int) -> str:

@@ -9,7 +9,7 @@ from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Sample, TaskReport
+from engine.wire.message import Reloaded, Sample, TaskReport
 
 
 class BadRequestError(ConnectError):
@@ -182,6 +182,9 @@ class Herder(Protocol):
 
     async def restart_task(self, task: TaskId) -> None:
         """Give the task a fresh process; clears the restart counters."""
+
+    async def reload(self) -> Reloaded:
+        """Read the connector files of the command line again and apply what changed."""
 
     async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
         """Check a configuration without using it."""

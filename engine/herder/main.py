@@ -14,6 +14,7 @@ from typing import Final
 from engine.api.errors import ConfigError, ConnectError
 from engine.herder.background import Background
 from engine.herder.connector_entry import seconds
+from engine.herder.connector_files import ConnectorFiles
 from engine.herder.herder import Herder
 from engine.herder.plan_client import PlanClient
 from engine.herder.planner import Planner
@@ -35,6 +36,8 @@ from engine.wire.message import (
     HerderReady,
     PlanEnded,
     Refused,
+    Reload,
+    Reloaded,
     Samples,
     SnapshotEnd,
     SupervisorToHerder,
@@ -147,8 +150,16 @@ class HerderProcess:
                 self._table.sampled(message.tasks)
             case PlanEnded(token, problem):
                 self._client.ended(token, problem)
+            case Reload():
+                self._background.run(self._reload())
             case _:
                 get_logger(__name__).warning("unexpected message", message=message)
+
+    async def _reload(self) -> None:
+        if self.herder is None:
+            self._link.send(Reloaded(problems=("the herder does not know its connectors yet",)))
+        else:
+            self._link.send(await self.herder.reload())
 
     def _take_events(self, events: Sequence[TaskEvent]) -> None:
         """An event that was told before is told to a new herder only; order is by number."""
@@ -192,7 +203,8 @@ class HerderProcess:
         await asyncio.wait((planning,), timeout=_HEAD_START)
         if planning.done() and isinstance(planning.exception(), StartRefusedError):
             return await self._outcome(planning)
-        self.herder = StandaloneHerder(connectors, self._table, planner, self._facts)
+        files = ConnectorFiles(self._boot, connectors)
+        self.herder = StandaloneHerder(connectors, self._table, planner, self._facts, files)
         close = await self._serve(self.herder, serve)
         try:
             code = await self._outcome(planning)

@@ -9,6 +9,7 @@ import engine
 from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError, NotFoundError
 from engine.herder.background import Background
+from engine.herder.connector_files import ConnectorFiles
 from engine.herder.herder import (
     BadRequestError,
     ConfigInfos,
@@ -25,7 +26,7 @@ from engine.herder.task_table import TaskTable
 from engine.herder.worker_connectors import WorkerConnectors
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Samples
+from engine.wire.message import Reloaded, Samples
 
 _UNKNOWN = "Unknown connector: {}"
 _LONGEST_NAME = 4096
@@ -51,11 +52,13 @@ class StandaloneHerder:
         table: TaskTable,
         planner: Planner,
         facts: WorkerFacts,
+        files: ConnectorFiles,
     ) -> None:
         self._connectors = connectors
         self._table = table
         self._planner = planner
         self._facts = facts
+        self._files = files
         self._background = Background()
 
     # ---- reading ------------------------------------------------------------------------------
@@ -216,6 +219,10 @@ class StandaloneHerder:
             raise NotFoundError(f"Task {task} not found")
         self._table.restarting(task)
         self._connectors.restart_tasks(task.connector, (task.task,))
+
+    async def reload(self) -> Reloaded:
+        """See the protocol."""
+        return await self._background.finish(self._files.reload())
 
     # ---- plugins ------------------------------------------------------------------------------
 

@@ -36,6 +36,15 @@ class Parts:
     table: TaskTable
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody wants of a connector; ``initial_state`` counts for a new one."""
+
+    config: Mapping[str, str | None]
+    initial_state: TargetState | None = None
+    origin: str | None = None
+
+
 class WorkerConnectors:
     """Every method that changes a connector holds its lock; what it stored, it has published."""
 
@@ -79,38 +88,37 @@ class WorkerConnectors:
         *,
         initial_state: TargetState | None = None,
         allow_replace: bool = True,
+        origin: str | None = None,
     ) -> bool:
-        """Create or change a connector; True when it was created. See the herder's protocol."""
+        """Create or change a connector; True when it was created. See the herder's protocol.
+
+        Args:
+            origin: ``file`` or ``rest``; None leaves it as it is.
+        """
+        wish = _Wish(config, initial_state, origin)
         async with self.lock(name):
-            return await self._put(name, config, initial_state, allow_replace=allow_replace)
+            return await self._put(name, wish, allow_replace=allow_replace)
 
     async def patch(self, name: str, patch: Mapping[str, str | None]) -> None:
         """Change some keys of a connector's configuration; None removes one."""
         async with self.lock(name):
             merged = {**self.entry(name).stored.config, **patch}
             left = {key: value for key, value in merged.items() if value is not None}
-            await self._put(name, left, None, allow_replace=True)
+            await self._put(name, _Wish(left), allow_replace=True)
 
-    async def _put(
-        self,
-        name: str,
-        config: Mapping[str, str | None],
-        initial_state: TargetState | None,
-        *,
-        allow_replace: bool,
-    ) -> bool:
+    async def _put(self, name: str, wish: "_Wish", *, allow_replace: bool) -> bool:
         present = self._entries.get(name)
-        target = initial_state or TargetState.STARTED
+        target = wish.initial_state or TargetState.STARTED
         if present is not None:
             target = present.stored.target_state
         wants_tasks = target is TargetState.STARTED or bool(present and present.task_configs)
         may_happen = present is None or allow_replace
         outcome = await self._parts.planner.plan(
-            name, config, with_tasks=wants_tasks and may_happen
+            name, wish.config, with_tasks=wants_tasks and may_happen
         )
         if not may_happen:
             raise AlreadyExistsError(f"Connector {name} already exists")
-        self._commit(name, config, target, outcome)
+        self._commit(name, wish, target, outcome)
         if isinstance(outcome, PlanFailure) and outcome.error is not None:
             raise outcome.error
         return present is None
@@ -118,7 +126,7 @@ class WorkerConnectors:
     def _commit(
         self,
         name: str,
-        config: Mapping[str, str | None],
+        wish: "_Wish",
         target: TargetState,
         outcome: StoredPlan | PlanFailure,
     ) -> None:
@@ -126,9 +134,9 @@ class WorkerConnectors:
         present = self._entries.get(name)
         wanted = StoredConnector(
             name=name,
-            config={key: value for key, value in config.items() if value is not None},
+            config={key: value for key, value in wish.config.items() if value is not None},
             target_state=target,
-            origin=present.stored.origin if present else "rest",
+            origin=wish.origin or (present.stored.origin if present else "rest"),
             plan=_plan_after(present, outcome),
         )
         stored = self._parts.configs.put(wanted)

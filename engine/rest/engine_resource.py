@@ -9,7 +9,7 @@ from engine.api.errors import NotFoundError
 from engine.herder.herder import Herder, TaskView
 from engine.model.task_id import TaskId
 from engine.rest.body import answer
-from engine.rest.engine_views import task_json, worker_json
+from engine.rest.engine_views import reloaded_json, task_json, worker_json
 from engine.rest.rates import Rates
 from engine.rest.route import CONNECTOR, TASK, Route, connector_of, task_of
 
@@ -27,6 +27,7 @@ class EngineResource:
             Route("GET", "/engine/tasks", self._tasks),
             Route("GET", f"/engine/tasks/{CONNECTOR}/{TASK}", self._task),
             Route("GET", "/engine/worker", self._worker),
+            Route("POST", "/engine/reload", self._reload),
         ]
 
     async def _tasks(self, _request: web.Request) -> web.Response:
@@ -46,3 +47,6 @@ class EngineResource:
     async def _worker(self, _request: web.Request) -> web.Response:
         tasks = Counter(view.report.condition for view in self._herder.task_views())
         return answer(worker_json(self._herder.worker_view(), tasks))
+
+    async def _reload(self, _request: web.Request) -> web.Response:
+        return answer(reloaded_json(await self._herder.reload()))

@@ -7,7 +7,7 @@ from engine.herder.herder import TaskView, WorkerView
 from engine.model.slot import FIELDS, FIRST_COUNTER, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
-from engine.wire.message import Sample
+from engine.wire.message import Reloaded, Sample
 
 _COUNTERS: Final = FIELDS[FIRST_COUNTER:]
 
@@ -92,4 +92,13 @@ def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
         "zygote_restarts": worker.zygote_restarts,
         "herder_restarts": worker.herder_restarts,
         "tasks": dict(tasks),
+    }
+
+
+def reloaded_json(reloaded: Reloaded) -> dict[str, Any]:
+    """What became of the connector files, see :class:`engine.wire.message.Reloaded`."""
+    return {
+        "changed": dict(reloaded.changed),
+        "problems": list(reloaded.problems),
+        "pending": list(reloaded.pending),
     }

@@ -21,6 +21,7 @@ from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.notify import Notifier
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.reloading import Reloading
 from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
@@ -36,6 +37,7 @@ from engine.wire.message import (
     Plan,
     PlanEnded,
     Refused,
+    Reloaded,
     RestartTask,
     Samples,
     SnapshotEnd,
@@ -52,6 +54,9 @@ _SAMPLE_EVERY: Final = 2
 
 _LATE: Final = 2.0
 """Seconds by which a tick may be late before everybody's silence is blamed on ourselves."""
+
+_HEALTHY_AFTER: Final = 1200
+"""Ticks after which the service manager is told that this start was a good one."""
 
 _END_GRACE: Final = 5.0
 _SERVICE_GRACE: Final = 20.0
@@ -91,6 +96,7 @@ class Supervisor:
         self._plan_output: LogPipe | None = None
         self._sampler = Sampler()
         self._notifier = Notifier.of_environment()
+        self._reloading = Reloading(log, self._notifier, self._herder)
         self._synced: set[TaskId] | None = None
         self._highest_generation = instance.epoch << 32
         self._token = 0
@@ -114,7 +120,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            on_hang_up = self._hang_up if _has_terminal() else self.reload
+            loop.add_signal_handler(signal.SIGHUP, on_hang_up)
         self.reaper.start(self._orphan_ended)
         for service in self._services:
             service.start()
@@ -133,7 +140,7 @@ class Supervisor:
         """Stop in good order; when it is already stopping, stop at once."""
         if self._stopping is None:
             self.log.info("stopping", tasks=len(self._tasks))
-            self._notifier.stopping()
+            self._notifier.stopping(self._longest_stop())
             self._stopping = asyncio.get_running_loop().create_task(self._stop(0))
         else:
             self._kill_all()
@@ -143,13 +150,17 @@ class Supervisor:
         if self._stopping is None:
             self.stop()
 
+    def reload(self) -> None:
+        """Have the connector files read again."""
+        if self._stopping is None:
+            self._reloading.begin()
+
     async def _stop(self, code: int) -> None:
         for task in list(self._tasks.values()):
             task.handle(Unwanted(is_final=False))
         for plan in self._plans.values():
             plan.kill()
-        longest = max((t.state.stop_timeout for t in self._tasks.values()), default=0.0)
-        await self._wait(lambda: not self._tasks, longest + KILL_GRACE)
+        await self._wait(lambda: not self._tasks, self._longest_task_stop())
         self._herder.close_socket()
         await self._wait(lambda: self._herder.pid is None, _END_GRACE)
         self._herder.kill()
@@ -170,6 +181,15 @@ class Supervisor:
         self.log.console.flush()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(code)
+
+    def _longest_task_stop(self) -> float:
+        longest = max((t.state.stop_timeout for t in self._tasks.values()), default=0.0)
+        return longest + KILL_GRACE
+
+    def _longest_stop(self) -> float:
+        """Seconds that a stop takes at most: the sum of what :meth:`_stop` waits for."""
+        services = _SERVICE_GRACE if self._services else 0.0
+        return self._longest_task_stop() + services + 3 * _END_GRACE + _END_GRACE
 
     def _is_alone(self) -> bool:
         own = (self._herder.pid, self.zygote.pid, *(s.pid for s in self._services))
@@ -253,7 +273,7 @@ class Supervisor:
         self._herder.send(SnapshotEnd())
         self._synced = None
 
-    def _hear(  # noqa: C901 (a table: one line a message)
+    def _hear(  # noqa: C901, PLR0912 (a table: one line a message)
         self, message: HerderToSupervisor, descriptors: list[int]
     ) -> None:
         match message:
@@ -278,6 +298,8 @@ class Supervisor:
             case HerderReady():
                 self._herder.is_ready = True
                 self._notifier.ready()
+            case Reloaded():
+                self._reloading.ended(message)
             case Refused(connector, problem):
                 if not self._herder.restarts:
                     _say(f"connector {connector}: {problem}" if connector else problem)
@@ -340,10 +362,13 @@ class Supervisor:
                 task.check_heartbeat(now_ns)
         self.zygote.check(now)
         self.log.console.flush()
-        self._notifier.alive()
+        self._notifier.alive(now)
         self._ticks += 1
         if self._ticks % _SAMPLE_EVERY == 0:
             self._sample()
+            self._reloading.tell_status(t.state.condition for t in self._tasks.values())
+        if self._ticks == _HEALTHY_AFTER:
+            self._notifier.healthy()
         loop.call_later(_TICK, self._tick)
 
     def _sample(self) -> None:
@@ -352,6 +377,15 @@ class Supervisor:
         self._herder.send(
             Samples(tuple(samples), self._loop_lag, self.zygote.restarts, self._herder.restarts)
         )
+
+
+def _has_terminal() -> bool:
+    """Whether a SIGHUP would mean that the terminal is gone, and not that files have changed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _say(problem: str) -> None:

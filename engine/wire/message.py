@@ -194,6 +194,20 @@ class HerderReady(Message, frozen=True, array_like=True):
     """The REST API answers and the first set of tasks is told."""
 
 
+class Reloaded(Message, frozen=True, array_like=True):
+    """The connector files were read again; the answer to Reload.
+
+    Attributes:
+        changed: ``created``, ``updated`` or ``deleted``, by connector.
+        problems: what stays as it was, and why.
+        pending: what only a new start of the engine's processes applies.
+    """
+
+    changed: Mapping[str, str] = {}
+    problems: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
 class Refused(Message, frozen=True, array_like=True):
     """The herder cannot begin with what it was given, so it ends, and the engine with it.
 
@@ -295,6 +309,10 @@ class Samples(Message, frozen=True, array_like=True):
     herder_restarts: int
 
 
+class Reload(Message, frozen=True, array_like=True):
+    """Read the connector files of the command line again; Reloaded follows."""
+
+
 class PlanEnded(Message, frozen=True, array_like=True):
     """A plan child is gone; an answer it gave is already in its socket.
 
@@ -347,11 +365,12 @@ class PlanRequest(msgspec.Struct, frozen=True):
 
 
 class ConnectorFile(msgspec.Struct, frozen=True):
-    """A connector that was named on the command line."""
+    """A connector that was named on the command line; ``path`` is absolute."""
 
     name: str
     config: dict[str, str]
     initial_state: TargetState | None = None
+    path: str = ""
 
 
 class HerderBoot(msgspec.Struct, frozen=True):
@@ -362,6 +381,8 @@ class HerderBoot(msgspec.Struct, frozen=True):
         connectors: those of the command line.
         worker_id: ``host:port`` under which the REST API is reached.
         kafka_cluster_id: known already when the broker is our own.
+        worker_path: the worker's file, absolute.
+        fixed_keys: keys of ``worker`` that do not come from that file.
     """
 
     worker: dict[str, str]
@@ -370,6 +391,8 @@ class HerderBoot(msgspec.Struct, frozen=True):
     log_level: str = "info"
     worker_id: str = "127.0.0.1:8083"
     kafka_cluster_id: str | None = None
+    worker_path: str = ""
+    fixed_keys: tuple[str, ...] = ()
 
 
 # ---- plan child → herder, over a socket of their own ------------------------------------------
@@ -467,10 +490,11 @@ class PlanAnswer(msgspec.Struct, frozen=True):
 
 
 PlanToHerder = PlanStage | PlanDone
-SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded
+SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload
 HerderToSupervisor = (
-    SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady | Refused
-)
+    SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady | Reloaded
+    | Refused
+)  # fmt: skip
 SupervisorToTask = TargetChanged | Stop
 TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
 SupervisorToZygote = Fork

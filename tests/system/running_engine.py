@@ -94,10 +94,10 @@ class RunningEngine:
     def start(self, **options: Any) -> None:
         """Execute it; returns at once."""
         with self.stdout.open("ab") as stdout, self.stderr.open("ab") as stderr:
+            given = {"stdin": subprocess.DEVNULL, "process_group": 0, **options}
             self.process = subprocess.Popen(
-                self.command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=stdout,
-                stderr=stderr, process_group=0, **options,
-            )  # fmt: skip
+                self.command, cwd=self.directory, stdout=stdout, stderr=stderr, **given
+            )
 
     def wait_ready(self) -> None:
         """Wait until every connector of the command line is planned."""

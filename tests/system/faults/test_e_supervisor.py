@@ -167,24 +167,6 @@ def test_f26_a_second_sigterm_ends_everything_at_once(own_engine: MakeEngine) ->
     assert engine.survivors() == []
 
 
-def test_f25_a_hang_up_ends_the_service_in_good_order_and_never_in_a_hurry(
-    own_engine: MakeEngine,
-) -> None:
-    engine = own_engine(connectors={"slow": {"at_stop": "wait 1"}})
-    engine.start()
-    engine.wait_ready()
-    engine.wait_state("slow", "RUNNING")
-
-    engine.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "stopping" in engine.texts())
-    engine.process.send_signal(signal.SIGHUP)
-
-    assert engine.wait_end(15) == 0
-    assert "stopped, exit code 0" in [line.get("reason") for line in engine.log()]
-    assert "stopping at once" not in engine.texts()
-    assert engine.survivors() == []
-
-
 def test_a_service_that_is_to_outlive_its_terminal_does(own_engine: MakeEngine) -> None:
     engine = own_engine()
     engine.command = ["/usr/bin/env", "--ignore-signal=HUP", *engine.command]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.task_id import TaskId
+from engine.wire.message import Reloaded
 from tests.unit.cli.conftest import Engine
 from tests.unit.rest.fake_herder import SINK, SOURCE, FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer
@@ -150,7 +151,19 @@ def test_nothing_is_applied_unless_all_files_can_be_read(
     assert herder.entries == {}
     missing = ctl("apply", "-f", tmp_path / "none")
     assert missing.code == 2
-    assert missing.err == f"engine ctl: Cannot read {tmp_path}/none: No such file or directory\n"
+    assert missing.err == f"engine ctl: {tmp_path}/none: No such file or directory\n"
+
+
+def test_a_reload_tells_what_it_did_and_fails_when_something_was_refused(
+    ctl: Engine, herder: FakeHerder
+) -> None:
+    assert ctl("reload") == (0, "nothing has changed\n", "")
+    herder.reloaded = Reloaded({"a": "updated", "b": "deleted"}, pending=("k has changed",))
+    assert ctl("reload") == (0, "updated a\ndeleted b\n", "engine ctl: k has changed\n")
+    herder.reloaded = Reloaded(problems=("c.json: gone",))
+    assert ctl("reload") == (1, "", "engine ctl: c.json: gone\n")
+    shown = json.loads(ctl("reload", "--json").out)
+    assert shown == {"changed": {}, "problems": ["c.json: gone"], "pending": []}
 
 
 def test_a_file_that_is_refused_does_not_keep_the_others(

@@ -28,6 +28,8 @@ from engine.wire.message import (
     Plan,
     PlanEnded,
     Refused,
+    Reload,
+    Reloaded,
     RestartTask,
     SnapshotEnd,
     SyncBegin,
@@ -128,7 +130,7 @@ class FakeSupervisor:
                 self._events = [event for event in self._events if event.seq > seq]
             case HerderReady():
                 self.is_ready = True
-            case SyncBegin() | SyncEnd() | Refused():
+            case SyncBegin() | SyncEnd() | Refused() | Reloaded():
                 pass
 
     def _desire(self, desire: Desire, memory: int) -> None:
@@ -204,6 +206,10 @@ class FakeSupervisor:
         if problem is None and status:
             problem = f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
         self._send(PlanEnded(plan.token, problem))
+
+    def reload(self) -> None:
+        """Have the connector files read again."""
+        self._send(Reload())
 
     def pids(self) -> dict[str, int | None]:
         """What stands for the processes of the tasks."""

@@ -24,7 +24,7 @@ from engine.herder.herder import (
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Sample, TaskReport
+from engine.wire.message import Reloaded, Sample, TaskReport
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
@@ -66,6 +66,7 @@ class FakeHerder:
         logs: log file by task.
         slots: slot values by task.
         offsets_problem: why offsets cannot be told.
+        reloaded: answer of :meth:`reload`.
         sampled_pids: pids of the processes that were measured last, where it is not the one alive.
     """
 
@@ -76,6 +77,7 @@ class FakeHerder:
         self.logs: dict[TaskId, Path] = {}
         self.slots: dict[TaskId, Mapping[str, int]] = {}
         self.offsets_problem = ""
+        self.reloaded = Reloaded()
         self.sampled_pids: dict[TaskId, int] = {}
         self.generation = 0
 
@@ -245,6 +247,9 @@ class FakeHerder:
         if task.task not in entry.tasks:
             raise NotFoundError(f"Task {task} not found")
         self.restarted.append(str(task))
+
+    async def reload(self) -> Reloaded:
+        return self.reloaded
 
     # -- plugins -------------------------------------------------------------------------------
 

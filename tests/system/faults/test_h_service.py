@@ -1,0 +1,172 @@
+"""H. The engine under a service manager: what it is told, and what it makes of signals."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.faults.supervised import SupervisedEngine, kill
+from tests.system.running_engine import properties, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+MakeEngine = Callable[..., SupervisedEngine]
+
+TAKES_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class ServiceManager:
+    """Hears what a service tells systemd."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+        self._heard: list[str] = []
+        self.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "1500000"}
+
+    def heard(self, *beginnings: str) -> list[str]:
+        """Datagrams so far, those that begin so."""
+        while True:
+            try:
+                self._heard.append(self._socket.recv(4096).decode())
+            except BlockingIOError:
+                return [each for each in self._heard if each.startswith(beginnings or "")]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    made = ServiceManager(tmp_path / "notify")
+    yield made
+    made.close()
+
+
+def start(engine: SupervisedEngine, manager: ServiceManager) -> None:
+    engine.start(env={**os.environ, "PYTHONPATH": plugins(), **manager.environment})
+    engine.wait_ready()
+
+
+def plugins() -> str:
+    return str(Path(__file__).parents[1] / "plugins")
+
+
+def rewrite(engine: SupervisedEngine, name: str, **keys: object) -> None:
+    file = engine.directory / f"{name}.properties"
+    file.write_text(properties({"name": name, **engine.config(**keys)}))
+
+
+def test_a_service_manager_hears_the_life_of_the_service(
+    own_engine: MakeEngine, manager: ServiceManager
+) -> None:
+    engine = own_engine(connectors={"calm": {"tasks_max": 2}})
+    start(engine, manager)
+    wait_for(lambda: "STATUS=2 running" in manager.heard())
+    wait_for(lambda: len(manager.heard("WATCHDOG=1")) > 2)
+    assert manager.heard("READY", "STOPPING", "RELOADING") == ["READY=1"]
+
+    assert engine.stop() == 0
+    ready, stopping = manager.heard("READY", "STOPPING", "RELOADING")
+    assert ready == "READY=1"
+    assert re.fullmatch(r"STOPPING=1\nEXTEND_TIMEOUT_USEC=\d{8}", stopping)
+
+
+def test_nobody_below_the_supervisor_speaks_to_the_service_manager(
+    own_engine: MakeEngine, manager: ServiceManager
+) -> None:
+    engine = own_engine(connectors={"calm": {}})
+    start(engine, manager)
+    task = engine.wait_state("calm", "RUNNING")
+    herder = engine.ask("/engine/worker").body["herder_pid"]
+    for pid in (task["pid"], herder, engine.pid_of("engine: zygote")):
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"NOTIFY_SOCKET" not in environment
+        assert b"WATCHDOG_USEC" not in environment
+    assert engine.stop() == 0
+
+
+def test_f66_a_reload_begins_and_ends_for_the_service_manager_whatever_comes_of_it(
+    own_engine: MakeEngine, manager: ServiceManager
+) -> None:
+    engine = own_engine(connectors={"calm": {}, "other": {}})
+    start(engine, manager)
+    calm = engine.wait_state("calm", "RUNNING")
+    engine.wait_state("other", "RUNNING")
+    rewrite(engine, "other", tasks_max=2)
+    (engine.directory / "calm.properties").write_text("nothing=here\n")
+
+    engine.process.send_signal(signal.SIGHUP)
+
+    wait_for(lambda: len(manager.heard("READY")) == 2)
+    first, reloading, again = manager.heard("READY", "RELOADING", "STOPPING")
+    assert (first, again) == ("READY=1", "READY=1")
+    assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
+    engine.wait_state("other", "RUNNING", 1)
+    assert engine.task("calm")["pid"] == calm["pid"]
+    told = "STATUS=3 running; not reloaded: "
+    (status,) = wait_for(lambda: manager.heard(told))
+    assert "calm.properties:1: The connector has no name" in status
+    rewrite(engine, "calm")
+
+    engine.process.send_signal(signal.SIGHUP)
+
+    wait_for(lambda: manager.heard("STATUS")[-1] == "STATUS=3 running")
+    assert len(manager.heard("READY")) == 3
+    assert engine.stop() == 0
+
+
+def test_f67_a_loop_that_does_not_turn_does_not_feed_the_watchdog(
+    own_engine: MakeEngine, manager: ServiceManager
+) -> None:
+    engine = own_engine()
+    start(engine, manager)
+    wait_for(lambda: manager.heard("WATCHDOG=1"))
+    kill(engine.process.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(engine.process.pid))
+    before = len(manager.heard("WATCHDOG=1"))
+    subprocess.run(["sleep", "2"], check=True)
+    assert len(manager.heard("WATCHDOG=1")) == before
+
+    kill(engine.process.pid, signal.SIGCONT)
+
+    wait_for(lambda: len(manager.heard("WATCHDOG=1")) > before)
+    assert engine.stop() == 0
+
+
+def is_stopped(pid: int) -> bool:
+    return "State:\tT" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_f25_a_lost_terminal_ends_the_service_in_good_order_and_never_in_a_hurry(
+    own_engine: MakeEngine,
+) -> None:
+    engine = own_engine(connectors={"slow": {"at_stop": "wait 1"}})
+    terminal, theirs = pty.openpty()
+    python = engine.command[0]
+    engine.command = [python, "-c", TAKES_TERMINAL, *engine.command]
+    engine.start(stdin=theirs, process_group=None)
+    os.close(theirs)
+    engine.wait_ready()
+    engine.wait_state("slow", "RUNNING")
+
+    os.close(terminal)
+    wait_for(lambda: "stopping" in engine.texts())
+    engine.process.send_signal(signal.SIGHUP)
+
+    assert engine.wait_end(15) == 0
+    assert "stopped, exit code 0" in [line.get("reason") for line in engine.log()]
+    assert "stopping at once" not in engine.texts()
+    assert engine.survivors() == []
