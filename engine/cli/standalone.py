@@ -20,7 +20,7 @@ from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, worker_warnings
 from engine.storage.config_file import read_connector_file
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
-from engine.supervisor.settings import Settings
+from engine.supervisor.settings import OutputLimits, Retention, Settings
 from engine.supervisor.start import PortTakenError, run
 from engine.wire.message import ConnectorFile, HerderBoot
 from engine.wire.sealed import seal
@@ -102,6 +102,12 @@ def _start(arguments: argparse.Namespace) -> int:
         preload=config.zygote_preload,
         log_format=config.log_format,
         log_level=config.log_level,
+        output=OutputLimits(
+            config.log_bytes_per_second,
+            is_blocking=config.log_overflow == "block",
+            retention=_retention(config.log_retention_bytes, config.log_retention),
+        ),
+        journal=_retention(config.journal_retention_bytes, config.journal_retention),
     )
     return run(settings, services)
 
@@ -109,6 +115,10 @@ def _start(arguments: argparse.Namespace) -> int:
 def _connector(path: Path) -> ConnectorFile:
     read = read_connector_file(path)
     return ConnectorFile(read.name, dict(read.config), read.initial_state, str(path.absolute()))
+
+
+def _retention(most_bytes: int, longest: float) -> Retention:
+    return Retention(most_bytes, None if longest < 0 else longest)
 
 
 def _refuse_doubles(connectors: Sequence[ConnectorFile]) -> None:

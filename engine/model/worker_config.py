@@ -21,7 +21,7 @@ from engine.model.ignored_key import (
     ignored_warnings,
     ignored_worker_keys,
 )
-from engine.model.log_line import LEVELS
+from engine.model.log_config import LogConfig
 from engine.model.loop_config import LoopConfig
 from engine.model.restart_policy import RestartPolicy
 
@@ -128,7 +128,7 @@ def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> R
 
 
 @config
-class WorkerConfig(LoopConfig, RestartConfig):
+class WorkerConfig(LoopConfig, RestartConfig, LogConfig):
     """A worker's configuration.
 
     Only ``bootstrap.servers`` is handed on to the clients of tasks without a prefix.
@@ -201,20 +201,6 @@ class WorkerConfig(LoopConfig, RestartConfig):
         default=None,
         importance=HIGH,
         doc="Where configurations, offsets, statuses and logs are kept.",
-    )
-    log_format: str = key(
-        "engine.log.format",
-        default="auto",
-        importance=LOW,
-        doc="How log lines look; auto is console on a terminal and json elsewhere.",
-        check=one_of("auto", "json", "console"),
-    )
-    log_level: str = key(
-        "engine.log.level",
-        default="INFO",
-        importance=LOW,
-        doc="The least severe log lines to write.",
-        check=one_of(*map(str.upper, LEVELS), ignore_case=True),
     )
     plan_timeout: float = key(
         "engine.plan.timeout.ms",

@@ -6,12 +6,14 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from engine.model.log_line import LEVELS, readable
+from engine.supervisor.settings import OutputLimits
 
 _CHUNK: Final = select.PIPE_BUF
 _MOST_WAITING: Final = 1 << 20
@@ -25,49 +27,106 @@ def now_text() -> str:
 class Console:
     """Writes lines to a descriptor without ever waiting for it; what does not fit is counted.
 
+    When there is room again, a line says how much was lost.
+
+    Args:
+        on_lost: gives that line.
+
     Attributes:
         dropped: bytes that nobody read in time.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, on_lost: Callable[[int], bytes] | None = None) -> None:
         self._fd = fd
         self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._waiting: collections.deque[bytes] = collections.deque()
         self._waiting_bytes = 0
+        self._untold = 0
+        self._has_begun = False
+        self._is_torn = False
+        self.on_lost = on_lost
         self.dropped = 0
 
     def write(self, data: bytes) -> None:
         """Write now, or keep for later, or drop."""
         if self._waiting_bytes + len(data) > _MOST_WAITING:
-            self.dropped += len(data)
+            self._lose(len(data))
             return
+        self._keep(data)
+        self.flush()
+
+    def _keep(self, data: bytes) -> None:
         self._waiting.append(data)
         self._waiting_bytes += len(data)
-        self.flush()
+
+    def _lose(self, size: int) -> None:
+        self.dropped += size
+        self._untold += size
 
     def flush(self) -> None:
         """Write what waits, as far as the reader takes it; called on every tick."""
         while self._waiting and (self._is_file or self._poll.poll(0)):
             data = self._waiting.popleft()
             try:
-                written = os.write(self._fd, data[:_CHUNK])
+                written = self._write(data)
             except OSError:
-                self.dropped += len(data)
+                self._lose(len(data))
                 written = len(data)
             self._waiting_bytes -= written
             if written < len(data):
                 self._waiting.appendleft(data[written:])
 
+    def _write(self, data: bytes) -> int:
+        """How much of it was written; a line behind half a one begins as a line.
+
+        Raises:
+            OSError: nobody will read it.
+        """
+        missing = b"\n" if self._is_torn else b""
+        taken = missing + data if self._is_file else missing + data[: _CHUNK - 1]
+        try:
+            written = os.write(self._fd, taken) - len(missing)
+        except OSError:
+            self._is_torn, self._has_begun = self._is_torn or self._has_begun, False
+            raise
+        self._is_torn = False
+        self._has_begun = written < len(data)
+        if self._untold and self.on_lost is not None:
+            lost, self._untold = self._untold, 0
+            self._keep(self.on_lost(lost))
+        return written
+
 
 class Log:
-    """Events as lines: JSON or readable, chosen once for the whole service."""
+    """Events as lines: JSON or readable, chosen once for the whole service.
 
-    def __init__(self, console: Console, *, as_json: bool, level: str = "info") -> None:
+    Attributes:
+        limits: of what other processes print, for all their pipes.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        as_json: bool,
+        level: str = "info",
+        limits: OutputLimits | None = None,
+    ) -> None:
         self.console = console
+        self.limits = limits or OutputLimits()
         self._as_json = as_json
-        self._least = LEVELS.get(level.lower(), 20)
+        self.set_level(level)
+        console.on_lost = self._lost
+
+    def set_level(self, level: str) -> None:
+        """The least severe events of the supervisor itself that are shown."""
+        self._least = LEVELS.get(level.lower(), LEVELS["info"])
+
+    def _lost(self, size: int) -> bytes:
+        text = f"{size} bytes of the service's log were lost: nobody read them, or the disk is full"
+        return self._line(self._event("warning", text, {}))
 
     def debug(self, event: str, **fields: Any) -> None:
         """For whoever looks closely."""
@@ -87,25 +146,29 @@ class Log:
 
     def _own(self, level: str, event: str, fields: dict[str, Any]) -> None:
         if LEVELS[level] >= self._least:
-            head = {"timestamp": now_text(), "level": level, "event": event}
-            self.show({**head, "logger": "engine.supervisor", **fields})
+            self.console.write(self._line(self._event(level, event, fields)))
 
-    def show(self, event: dict[str, Any]) -> None:
-        """Write an event."""
+    def _event(self, level: str, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+        head = {"timestamp": now_text(), "level": level, "event": event}
+        return {**head, "logger": "engine.supervisor", **fields}
+
+    def _line(self, event: dict[str, Any]) -> bytes:
         if self._as_json:
-            self.console.write(_encoded(event) + b"\n")
+            return _encoded(event) + b"\n"
+        return readable(event).encode("utf-8", "backslashreplace") + b"\n"
+
+    def show_encoded(self, lines: Sequence[bytes]) -> None:
+        """Write events that some process has encoded as JSON objects."""
+        if self._as_json:
+            self.console.write(b"\n".join(lines) + b"\n")
         else:
-            self.console.write(readable(event).encode("utf-8", "backslashreplace") + b"\n")
+            self.console.write(b"".join(map(self._readable, lines)))
 
-    def show_encoded(self, line: bytes) -> None:
-        """Write an event that some process has encoded as JSON."""
-        if self._as_json:
-            self.console.write(line + b"\n")
-            return
+    def _readable(self, line: bytes) -> bytes:
         try:
-            self.show(msgspec.json.decode(line))
+            return self._line(msgspec.json.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
-            self.console.write(line + b"\n")
+            return line + b"\n"
 
 
 def _encoded(event: dict[str, Any]) -> bytes:
@@ -115,8 +178,8 @@ def _encoded(event: dict[str, Any]) -> bytes:
         return json.dumps(event, default=str).encode("ascii")
 
 
-def log_to_stdout(log_format: str, level: str) -> Log:
+def log_to_stdout(log_format: str, level: str, limits: OutputLimits) -> Log:
     """The service's log: readable on a terminal, JSON elsewhere, unless the format is fixed."""
     fd = sys.stdout.fileno()
     as_json = log_format == "json" or (log_format == "auto" and not os.isatty(fd))
-    return Log(Console(fd), as_json=as_json, level=level)
+    return Log(Console(fd), as_json=as_json, level=level, limits=limits)

@@ -1,8 +1,37 @@
 """What the supervisor must know before it starts anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept of one log.
+
+    Attributes:
+        most_bytes: of all its files together.
+        longest: seconds after which a line may go; None keeps it until room is needed.
+    """
+
+    most_bytes: int = 48 << 20
+    longest: float | None = 7 * _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """What may become of what tasks and other processes print.
+
+    Attributes:
+        bytes_per_second: more than that of one process is too much; 0 for no limit.
+        is_blocking: whoever prints too much waits; else what is too much is dropped, and counted.
+    """
+
+    bytes_per_second: int = 0
+    is_blocking: bool = False
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +46,8 @@ class Settings:
         herder_argv: arguments after the interpreter; ``{socket}`` and ``{boot}`` stand for
             descriptor numbers. Empty for a supervisor without a herder.
         preload: modules that the zygote imports besides its own.
+        output: limits of the logs.
+        journal: how much is kept of the journal.
     """
 
     data_dir: Path
@@ -27,3 +58,5 @@ class Settings:
     preload: tuple[str, ...] = ()
     log_format: str = "auto"
     log_level: str = "info"
+    output: OutputLimits = field(default_factory=OutputLimits)
+    journal: Retention = field(default_factory=lambda: Retention(64 << 20, 30 * _DAY))

@@ -64,7 +64,7 @@ def _supervise(
 
     from engine.supervisor.supervisor import Supervisor  # noqa: PLC0415 (after the head start)
 
-    log = log_to_stdout(settings.log_format, settings.log_level)
+    log = log_to_stdout(settings.log_format, settings.log_level, settings.output)
 
     async def supervise() -> int:
         gc.freeze()

@@ -125,7 +125,7 @@ def test_what_another_process_encoded_is_shown_in_the_chosen_form() -> None:
         (False, b"2026-01-02T03:04:05.678 INFO    hi\n"),
     ):
         log, read_fd = written(as_json=as_json)
-        log.show_encoded(line)
+        log.show_encoded([line])
         assert read_all(read_fd) == expected
 
 

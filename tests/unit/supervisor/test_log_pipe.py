@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from engine.supervisor.log_pipe import LogFile, LogPipe
+from engine.supervisor.log_file import LogFile
+from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.settings import Retention
 from tests.unit.supervisor.conditions import until
 from tests.unit.supervisor.conftest import ReadLog
 
@@ -189,7 +191,7 @@ def test_a_pipe_gives_its_descriptors_back(read_log: ReadLog, tmp_path: Path) ->
 
 
 def test_a_file_rolls_over_by_size_and_keeps_the_newest(tmp_path: Path) -> None:
-    file = LogFile(tmp_path / "log", most_bytes=100, keep=2)
+    file = LogFile(tmp_path / "log", Retention(300))
     for number in range(40):
         file.write(b"line %4d\n" % number)
     file.close()
@@ -203,7 +205,7 @@ def test_a_file_rolls_over_by_size_and_keeps_the_newest(tmp_path: Path) -> None:
 
 def test_a_file_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
     for text in (b"one\n", b"two\n"):
-        file = LogFile(tmp_path / "log", most_bytes=100)
+        file = LogFile(tmp_path / "log", Retention(300))
         file.write(text)
         file.close()
 

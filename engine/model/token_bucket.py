@@ -1,0 +1,32 @@
+"""A rate with bursts. Pure: whoever asks says what time it is."""
+
+
+class TokenBucket:
+    """Fills at a steady rate up to the burst; what is taken is gone until it has filled again.
+
+    Args:
+        rate: tokens a second.
+        burst: tokens that may be taken at once; there are so many in the beginning.
+    """
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._at: float | None = None
+
+    def take(self, amount: float, now: float) -> bool:
+        """Take so many tokens if they are there."""
+        if self.available(now) < amount:
+            return False
+        self._tokens -= amount
+        return True
+
+    def available(self, now: float) -> float:
+        """Tokens that could be taken now; seconds, monotonic."""
+        if self._at is not None:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return self._tokens
