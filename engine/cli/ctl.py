@@ -4,6 +4,7 @@ Works with any Kafka Connect worker as far as that one answers the same question
 """
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -47,6 +48,15 @@ def _add_reading(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     logs.add_argument(
         "--tail", type=_whole, default=100, metavar="K", help="last K events first (default 100)"
     )
+    events = _action(
+        actions, "events", "what happened to connectors and tasks, and why", "events", "ctl_events"
+    )
+    events.add_argument("name", nargs="?", metavar="NAME", help="only this connector")
+    events.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    events.add_argument("--task", metavar="TASK", help="only this task: NAME-0, or 0 after a NAME")
+    events.add_argument(
+        "--tail", type=_whole, default=100, metavar="K", help="last K events first (default 100)"
+    )
 
 
 def _add_changing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -78,6 +88,7 @@ def _action(
     name: str,
     text: str,
     function: str,
+    module: str = "ctl_actions",
 ) -> argparse.ArgumentParser:
     """An action; what it does is imported when it is done, so that help comes at once."""
     action = actions.add_parser(
@@ -91,9 +102,8 @@ def _action(
     _add_common(action, is_top=False)
 
     def run(arguments: argparse.Namespace) -> int:
-        from engine.cli import ctl_actions  # noqa: PLC0415
-
-        return _run(getattr(ctl_actions, function), arguments)
+        found = importlib.import_module(f"engine.cli.{module}")
+        return _run(getattr(found, function), arguments)
 
     action.set_defaults(run=run)
     return action

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from engine import __version__
 from engine.cli.ctl_exit_code import ExitCode
 
 Json = Any
@@ -85,7 +86,7 @@ class RestClient:
     ) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._is_https else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=self._timeout)
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "User-Agent": f"engine-ctl/{__version__}"}
         sent = None
         if body is not None:
             sent = json.dumps(body).encode()

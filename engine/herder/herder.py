@@ -118,6 +118,7 @@ class WorkerView:
     loop_lag_seconds: float = 0.0
     zygote_restarts: int = 0
     herder_restarts: int = 0
+    journal_file: Path | None = None
 
 
 class Herder(Protocol):

@@ -16,6 +16,7 @@ from engine.herder.background import Background
 from engine.herder.connector_entry import seconds
 from engine.herder.connector_files import ConnectorFiles
 from engine.herder.herder import Herder
+from engine.herder.journal import HerderJournal
 from engine.herder.plan_client import PlanClient
 from engine.herder.planner import Planner
 from engine.herder.standalone import StandaloneHerder, WorkerFacts
@@ -79,6 +80,7 @@ class HerderProcess:
         self._boot = boot
         self._facts = WorkerFacts(boot.worker_id, kafka_cluster_id=boot.kafka_cluster_id)
         data_dir = Path(boot.data_dir)
+        self._facts.journal_file = data_dir / "journal" / "events.jsonl"
         self._table = TaskTable(boot.worker_id, data_dir / "logs")
         self._statuses = SqliteStatusStore(data_dir / "herder.db")
         self._configs = SqliteConfigStore(data_dir / "herder.db")
@@ -193,7 +195,8 @@ class HerderProcess:
         publisher = TaskPublisher(
             self._link.send, self._table, self._boot.worker, self._boot.data_dir
         )
-        parts = Parts(self._configs, self._statuses, planner, publisher, self._table)
+        journal = HerderJournal(self._link.send)
+        parts = Parts(self._configs, self._statuses, planner, publisher, self._table, journal)
         connectors = WorkerConnectors(parts)
         start = StandaloneStart(connectors, parts, self._epoch)
         self._link.send(SyncBegin(1))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import engine
@@ -41,6 +42,7 @@ class WorkerFacts:
     kafka_cluster_id: str | None = None
     samples: Samples | None = None
     is_ready: bool = False
+    journal_file: Path | None = None
 
 
 class StandaloneHerder:
@@ -125,6 +127,7 @@ class StandaloneHerder:
             loop_lag_seconds=samples.loop_lag_seconds,
             zygote_restarts=samples.zygote_restarts,
             herder_restarts=samples.herder_restarts,
+            journal_file=self._facts.journal_file,
         )
 
     # ---- changing -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Final
 from engine.api.errors import ConnectError
 from engine.herder.connector_entry import STATE_OF
 from engine.herder.herder import BadRequestError
+from engine.herder.journal import ACTOR
 from engine.herder.worker_connectors import Parts, WorkerConnectors
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
@@ -63,9 +64,11 @@ class StandaloneStart:
         """Connectors of the command line live only while they are named there."""
         present = {stored.name: stored for stored in self._parts.configs.connectors()}
         named = {file.name for file in files}
-        self._parts.configs.delete(
-            [s.name for s in present.values() if s.origin == "file" and s.name not in named]
-        )
+        ACTOR.set("command line")
+        gone = [s.name for s in present.values() if s.origin == "file" and s.name not in named]
+        self._parts.configs.delete(gone)
+        for name in gone:
+            self._parts.journal.record("connector_deleted", connector=name)
         for file in files:
             config = {**file.config, "name": file.name}
             stored = present.get(file.name)
@@ -73,7 +76,9 @@ class StandaloneStart:
                 continue
             initial = file.initial_state or TargetState.STARTED
             target = stored.target_state if stored is not None else initial
-            self._parts.configs.put(StoredConnector(file.name, config, target, "file"))
+            made = self._parts.configs.put(StoredConnector(file.name, config, target, "file"))
+            self._parts.journal.configured(stored, made)
+        ACTOR.set("herder")
 
     def _state_of(
         self, stored: StoredConnector, states: Mapping[str, tuple[State, str | None]]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from engine.herder.connector_entry import ConnectorEntry, config_hash, policy_of, seconds
+from engine.herder.journal import ACTOR
 from engine.herder.task_table import TaskTable
 from engine.model.task_id import TaskId
 from engine.wire.message import Desire, Drop, RestartTask
@@ -59,7 +60,8 @@ class TaskPublisher:
             if self._told.get(task) != desire:
                 self._told[task] = desire
                 self._table.expect(task)
-                self._send(desire, [seal(assignment, "assignment")])
+                ordered = msgspec.structs.replace(desire, by=ACTOR.get())
+                self._send(ordered, [seal(assignment, "assignment")])
         self.drop([task for task in self.of(entry.name) if task not in wanted])
 
     def of(self, connector: str) -> list[TaskId]:
@@ -72,8 +74,8 @@ class TaskPublisher:
         self._table.leave(leaving)
         for task in leaving:
             self._told.pop(task, None)
-            self._send(Drop(task.connector, task.task), ())
+            self._send(Drop(task.connector, task.task, ACTOR.get()), ())
 
     def restart(self, task: TaskId) -> None:
         """Give the task a fresh process."""
-        self._send(RestartTask(task.connector, task.task), ())
+        self._send(RestartTask(task.connector, task.task, ACTOR.get()), ())

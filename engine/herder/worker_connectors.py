@@ -10,6 +10,7 @@ from typing import Final
 from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.connector_entry import STATE_OF, ConnectorEntry
 from engine.herder.herder import BadRequestError
+from engine.herder.journal import ACTOR, HerderJournal
 from engine.herder.planner import PlanFailure, Planner
 from engine.herder.task_publisher import TaskPublisher
 from engine.herder.task_table import TaskTable
@@ -34,6 +35,7 @@ class Parts:
     planner: Planner
     publisher: TaskPublisher
     table: TaskTable
+    journal: HerderJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class WorkerConnectors:
             plan=_plan_after(present, outcome),
         )
         stored = self._parts.configs.put(wanted)
+        self._parts.journal.configured(present.stored if present else None, stored)
         entry = present or ConnectorEntry(stored, STATE_OF[target])
         entry.stored = stored
         self._entries[name] = entry
@@ -149,6 +152,8 @@ class WorkerConnectors:
         """What a connector is after it was planned, or needed no plan."""
         if isinstance(outcome, PlanFailure):
             entry.state, entry.trace = State.FAILED, outcome.trace
+            why = outcome.trace.partition("\n")[0]
+            self._parts.journal.record("connector_failed", connector=entry.name, why=why)
             get_logger(__name__).error(
                 "connector failed", connector=entry.name, exception=outcome.trace
             )
@@ -205,6 +210,7 @@ class WorkerConnectors:
             return PlanFailure(plan, error, trace, not isinstance(error, BadRequestError))
 
     async def _retry(self, entry: ConnectorEntry) -> None:
+        ACTOR.set("herder")
         delay = _RETRY_FIRST
         while entry.retry is asyncio.current_task():
             await asyncio.sleep(delay)
@@ -226,6 +232,11 @@ class WorkerConnectors:
         async with self.lock(name):
             entry = self.entry(name, unknown)
             self._parts.configs.put_target_state(name, target)
+            self._parts.journal.record(
+                "target_state_changed",
+                connector=name,
+                **{"from": entry.stored.target_state, "to": target},
+            )
             plan = entry.stored.plan
             if target is TargetState.STOPPED and plan is not None:
                 plan = StoredPlan(plan.type, plan.version, plan.class_name, plan.connector_config)
@@ -246,6 +257,7 @@ class WorkerConnectors:
         async with self.lock(name):
             entry = self.entry(name)
             self._parts.configs.delete([name])
+            self._parts.journal.record("connector_deleted", connector=name)
             del self._entries[name]
             _end_retry(entry)
             self._parts.publisher.drop(self._parts.publisher.of(name))

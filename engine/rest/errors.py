@@ -8,8 +8,11 @@ from aiohttp.typedefs import Handler, Middleware
 
 from engine.api.errors import AlreadyExistsError, ConfigError, ConnectError, NotFoundError
 from engine.herder.herder import BadRequestError
+from engine.herder.journal import ACTOR
 from engine.rest.body import MAX_BODY_BYTES, answer
 from engine.wire.log_sequence import get_logger
+
+_LONGEST_AGENT: Final = 64
 
 _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NotFoundError, 404),
@@ -33,6 +36,7 @@ def answer_errors(request_timeout: float) -> Middleware:
         try:
             if request.match_info.http_exception is None:
                 _negotiate(request)
+            ACTOR.set(_actor(request))
             return await _in_time(request, handler, request_timeout)
         except web.HTTPException as refused:
             return _refusal(refused)
@@ -40,6 +44,13 @@ def answer_errors(request_timeout: float) -> Middleware:
             return _failure(request, caught)
 
     return middleware
+
+
+def _actor(request: web.Request) -> str:
+    """Who asks, as the journal names it."""
+    agent = request.headers.get("User-Agent", "").partition(" ")[0][:_LONGEST_AGENT]
+    shown = "".join(c for c in agent if c.isprintable())
+    return " ".join(word for word in ("operator", request.remote, shown) if word)
 
 
 def _negotiate(request: web.Request) -> None:

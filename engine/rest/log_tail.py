@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -11,6 +13,7 @@ from engine.rest.body import encode
 
 _BLOCK: Final = 64 * 1024
 _MOST_AT_ONCE: Final = 1024 * 1024
+_OLDER_FILES: Final = 2
 
 
 class LogTail:
@@ -21,17 +24,27 @@ class LogTail:
         self._file: IO[bytes] | None = None
         self._partial = b""
 
-    def last(self, count: int) -> list[bytes]:
-        """The last lines; :meth:`more` goes on behind them."""
+    def last(self, count: int, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """The last lines, or the last of those that are wanted; :meth:`more` goes on behind them.
+
+        Files that the lines were rolled over to are read as far as needed.
+        """
         self.close()
         self._file = _opened(self._path)
         lines: list[bytes] = []
         if self._file is not None:
-            lines, self._partial = _last_lines(self._file, count)
-        if len(lines) < count and (before := _opened(Path(f"{self._path}.1"))) is not None:
+            end = self._file.seek(0, 2)
+            backwards = _backwards(self._file, end)
+            self._partial = next(backwards, b"")
+            lines += islice(filter(wanted, backwards), count)
+            self._file.seek(end)
+        for number in range(1, _OLDER_FILES + 1):
+            if len(lines) >= count or (before := _opened(f"{self._path}.{number}")) is None:
+                break
             with before:
-                lines = _last_lines(before, count - len(lines))[0] + lines
-        return lines
+                backwards = _backwards(before, before.seek(0, 2))
+                lines += islice(filter(wanted, backwards), count - len(lines))
+        return lines[::-1]
 
     def more(self) -> list[bytes]:
         """Lines that were completed since; at most a megabyte of them."""
@@ -74,26 +87,22 @@ class LogTail:
         self._partial = b""
 
 
-def _opened(path: Path) -> IO[bytes] | None:
+def _opened(path: "Path | str") -> IO[bytes] | None:
     try:
-        return path.open("rb")
+        return open(path, "rb")
     except OSError:
         return None
 
 
-def _last_lines(file: IO[bytes], count: int) -> tuple[list[bytes], bytes]:
-    """The last whole lines and what stands behind them; the file is left at its end."""
-    position = end = file.seek(0, 2)
-    data = b""
-    while position > 0 and data.count(b"\n") <= count:
+def _backwards(file: IO[bytes], position: int) -> Iterator[bytes]:
+    """What stands behind the last line feed, then every line from the last to the first."""
+    rest = b""
+    while position > 0:
         step = min(_BLOCK, position)
         position = file.seek(position - step)
-        data = file.read(step) + data
-    file.seek(end)
-    *lines, partial = data.split(b"\n")
-    if position > 0:
-        lines = lines[1:]  # its beginning was not read
-    return lines[-count:] if count else [], partial
+        rest, *lines = (file.read(step) + rest).split(b"\n")
+        yield from reversed(lines)
+    yield rest
 
 
 def event_of(line: bytes, task: TaskId) -> dict[str, Any] | None:

@@ -14,6 +14,8 @@ from engine.rest.connector_actions import ConnectorActionsResource
 from engine.rest.connectors import ConnectorsResource
 from engine.rest.engine_resource import EngineResource
 from engine.rest.errors import answer_errors
+from engine.rest.events import EventsResource
+from engine.rest.line_stream import LineStream
 from engine.rest.logs import LogsResource
 from engine.rest.metrics import MetricsResource
 from engine.rest.plugins import ConnectorPluginsResource
@@ -34,7 +36,7 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
         middlewares=[answer_errors(request_timeout)], client_max_size=MAX_BODY_BYTES
     )
     rates = Rates(herder.task_views, time.monotonic)
-    logs = LogsResource(herder)
+    stream = LineStream()
     resources = (
         RootResource(herder),
         ConnectorsResource(herder),
@@ -42,10 +44,11 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
         ConnectorPluginsResource(herder),
         EngineResource(herder, rates),
         MetricsResource(herder),
-        logs,
+        LogsResource(herder, stream),
+        EventsResource(herder, stream),
     )
     add_routes(app, [route for resource in resources for route in resource.routes()])
-    app.on_shutdown.append(logs.close)
+    app.on_shutdown.append(stream.close)
 
     async def watch_rates(_app: web.Application) -> AsyncIterator[None]:
         watching = asyncio.create_task(rates.run())

@@ -30,8 +30,8 @@ class Instance:
             DataDirError: the directory cannot be written.
         """
         try:
-            for each in (data_dir, data_dir / "tasks", data_dir / "logs", data_dir / "offsets"):
-                each.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for name in (".", "tasks", "logs", "journal", "offsets"):
+                (data_dir / name).mkdir(mode=0o750, parents=True, exist_ok=True)
             self._fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 self._lock(data_dir)

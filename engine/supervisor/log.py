@@ -104,6 +104,7 @@ class Log:
 
     Attributes:
         limits: of what other processes print, for all their pipes.
+        on_own: hears of every event of the supervisor itself: level, text, fields.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Log:
     ) -> None:
         self.console = console
         self.limits = limits or OutputLimits()
+        self.on_own: Callable[[str, str, dict[str, Any]], None] | None = None
         self._as_json = as_json
         self.set_level(level)
         console.on_lost = self._lost
@@ -145,6 +147,8 @@ class Log:
         self._own("error", event, fields)
 
     def _own(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        if self.on_own is not None:
+            self.on_own(level, event, fields)
         if LEVELS[level] >= self._least:
             self.console.write(self._line(self._event(level, event, fields)))
 
@@ -154,7 +158,7 @@ class Log:
 
     def _line(self, event: dict[str, Any]) -> bytes:
         if self._as_json:
-            return _encoded(event) + b"\n"
+            return encoded(event) + b"\n"
         return readable(event).encode("utf-8", "backslashreplace") + b"\n"
 
     def show_encoded(self, lines: Sequence[bytes]) -> None:
@@ -171,7 +175,8 @@ class Log:
             return line + b"\n"
 
 
-def _encoded(event: dict[str, Any]) -> bytes:
+def encoded(event: dict[str, Any]) -> bytes:
+    """An event as JSON; bytes that are no text are escaped."""
     try:
         return msgspec.json.encode(event)
     except UnicodeEncodeError:  # a file name may hold bytes that are no text

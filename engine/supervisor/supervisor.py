@@ -15,6 +15,7 @@ from engine.model.service import Service
 from engine.model.task_id import TaskId
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
+from engine.supervisor.journal import Journal
 from engine.supervisor.launch import HeadStart
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
@@ -38,6 +39,7 @@ from engine.wire.message import (
     PlanEnded,
     Refused,
     Reloaded,
+    Remark,
     RestartTask,
     Samples,
     SnapshotEnd,
@@ -88,6 +90,9 @@ class Supervisor:
         self.zygote = Zygote(log, self.reaper, settings.preload, head_start=head_start)
         self._settings = settings
         self._instance = instance
+        path = settings.data_dir / "journal" / "events.jsonl"
+        self._journal = Journal(path, settings.journal, instance.epoch)
+        log.on_own = self._journal.logged
         self._listener = listener
         self._herder = HerderProcess(settings, log, self.reaper, head_start)
         self._services = [ServiceProcess(s, settings.data_dir, log, self.reaper) for s in services]
@@ -122,6 +127,7 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             on_hang_up = self._hang_up if _has_terminal() else self.reload
             loop.add_signal_handler(signal.SIGHUP, on_hang_up)
+        self._journal.record("engine_started", pid=os.getpid())
         self.reaper.start(self._orphan_ended)
         for service in self._services:
             service.start()
@@ -156,8 +162,10 @@ class Supervisor:
             self._reloading.begin()
 
     async def _stop(self, code: int) -> None:
-        for task in list(self._tasks.values()):
-            task.handle(Unwanted(is_final=False))
+        with self._journal.acting("herder" if code else "signal"):
+            self._journal.record("engine_stopping")
+            for task in list(self._tasks.values()):
+                task.handle(Unwanted(is_final=False))
         for plan in self._plans.values():
             plan.kill()
         await self._wait(lambda: not self._tasks, self._longest_task_stop())
@@ -178,6 +186,8 @@ class Supervisor:
             code = code or 1
         self._herder.close()
         self.log.info("stopped", exit_code=code)
+        self._journal.record("engine_stopped", exit_code=code)
+        self._journal.close()
         self.log.console.flush()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(code)
@@ -235,6 +245,7 @@ class Supervisor:
         death = task.death if event == "exited" else None
         self._herder.send(TaskEvent(self._seq, event, time.monotonic_ns(), report, death))
         self._log_change(task, event)
+        self._journal.task(task.id, event, task.state, task.pid, task.death)
         if event == "gone":
             del self._tasks[task.id]
             task.close()
@@ -273,10 +284,16 @@ class Supervisor:
         self._herder.send(SnapshotEnd())
         self._synced = None
 
-    def _hear(  # noqa: C901, PLR0912 (a table: one line a message)
+    def _hear(self, message: HerderToSupervisor, descriptors: list[int]) -> None:
+        with self._journal.acting(getattr(message, "by", "herder")):
+            self._obey(message, descriptors)
+
+    def _obey(  # noqa: C901, PLR0912 (a table: one line a message)
         self, message: HerderToSupervisor, descriptors: list[int]
     ) -> None:
         match message:
+            case Remark(event, fields):
+                self._journal.record(event, **fields)
             case Ack(seq):
                 self._herder.acknowledged(seq)
             case _ if self._stopping is not None:
@@ -313,6 +330,8 @@ class Supervisor:
             task = SupervisedTask(self, task_id, self._settings.data_dir, self._highest_generation)
             self._tasks[task_id] = task
             self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
+        if task.state.is_paused != message.paused:
+            self._journal.ordered(task_id)
         task.configure(descriptors[0])
         task.handle(
             Wanted(message.config_hash, message.paused, message.policy, message.stop_timeout)

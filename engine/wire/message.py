@@ -145,6 +145,7 @@ class Desire(Message, frozen=True, array_like=True):
     """One task that is to run. Descriptor: a sealed memfd with its TaskAssignment.
 
     An equal ``config_hash`` of a task that runs already changes nothing but its target state.
+    ``by`` is, as in the other orders, who wants it: see :mod:`engine.model.journal_event`.
     """
 
     connector: str
@@ -153,6 +154,7 @@ class Desire(Message, frozen=True, array_like=True):
     paused: bool
     policy: RestartPolicy
     stop_timeout: float = 5.0
+    by: str = "herder"
 
 
 class SyncEnd(Message, frozen=True, array_like=True):
@@ -167,6 +169,7 @@ class Drop(Message, frozen=True, array_like=True):
 
     connector: str
     task: int
+    by: str = "herder"
 
 
 class RestartTask(Message, frozen=True, array_like=True):
@@ -174,6 +177,20 @@ class RestartTask(Message, frozen=True, array_like=True):
 
     connector: str
     task: int
+    by: str = "herder"
+
+
+class Remark(Message, frozen=True, array_like=True):
+    """Something for the journal that only the herder knows, such as a changed configuration.
+
+    Attributes:
+        fields: as :mod:`engine.model.journal_event` names them.
+        by: who did it.
+    """
+
+    event: str
+    fields: dict[str, Any]
+    by: str = "herder"
 
 
 class Plan(Message, frozen=True, array_like=True):
@@ -492,7 +509,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
 PlanToHerder = PlanStage | PlanDone
 SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload
 HerderToSupervisor = (
-    SyncBegin | Desire | SyncEnd | Drop | RestartTask | Plan | Ack | HerderReady | Reloaded
+    SyncBegin | Desire | SyncEnd | Drop | RestartTask | Remark | Plan | Ack | HerderReady | Reloaded
     | Refused
 )  # fmt: skip
 SupervisorToTask = TargetChanged | Stop

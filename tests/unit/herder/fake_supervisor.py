@@ -30,6 +30,7 @@ from engine.wire.message import (
     Refused,
     Reload,
     Reloaded,
+    Remark,
     RestartTask,
     SnapshotEnd,
     SyncBegin,
@@ -130,7 +131,7 @@ class FakeSupervisor:
                 self._events = [event for event in self._events if event.seq > seq]
             case HerderReady():
                 self.is_ready = True
-            case SyncBegin() | SyncEnd() | Refused() | Reloaded():
+            case SyncBegin() | SyncEnd() | Refused() | Reloaded() | Remark():
                 pass
 
     def _desire(self, desire: Desire, memory: int) -> None:

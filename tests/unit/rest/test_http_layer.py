@@ -208,6 +208,7 @@ def test_a_request_that_takes_too_long_is_answered_and_yet_finished() -> None:
 
     class Request:
         path = "/connectors/x"
+        remote = "127.0.0.1"
         headers: dict[str, str] = {}  # noqa: RUF012
         match_info = type("MatchInfo", (), {"http_exception": None})
 

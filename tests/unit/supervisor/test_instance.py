@@ -43,6 +43,7 @@ def test_the_directory_is_made_with_all_that_is_needed_below(tmp_path: Path) -> 
     assert {each.name for each in data_dir.iterdir() if each.is_dir()} == {
         "tasks",
         "logs",
+        "journal",
         "offsets",
     }
     assert (data_dir / "lock").read_text() == f"{os.getpid()}\n"
