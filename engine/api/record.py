@@ -5,7 +5,7 @@ A batch is the unit of work everywhere. A connector that thinks in records retur
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
@@ -210,6 +210,8 @@ class SinkRecord:
         offset: its Kafka offset (upstream: ``kafkaOffset``).
         timestamp: milliseconds since the epoch, None when the topic has none.
         timestamp_type: ``CreateTime``, ``LogAppendTime`` or ``NoTimestampType``.
+        origin: what the engine made it from, for its dead letters; ``dataclasses.replace`` keeps it
+            and so should whoever copies a record otherwise.
     """
 
     topic: str
@@ -222,6 +224,7 @@ class SinkRecord:
     timestamp: int | None = None
     timestamp_type: str = "CreateTime"
     headers: Headers = ()
+    origin: Any = field(default=None, repr=False, compare=False)
 
 
 class Position(NamedTuple):
@@ -243,7 +246,8 @@ class SinkBatch:
     """Records for a sink, of any topics and partitions, as columns of one length.
 
     Each argument but ``values`` may be the column itself or a function that makes it on first use,
-    so that a sink which reads the values only pays for nothing else.
+    so that a sink which reads the values only pays for nothing else. ``origins`` are for
+    :attr:`SinkRecord.origin`.
     """
 
     def __init__(
@@ -254,8 +258,10 @@ class SinkBatch:
         keys: Column | Callable[[], Column] | None = None,
         headers: Sequence[Headers] | Callable[[], Sequence[Headers]] | None = None,
         timestamps: Sequence[Timestamp] | Callable[[], Sequence[Timestamp]] | None = None,
+        origins: Sequence[Any] | None = None,
     ) -> None:
         self.values = values
+        self.origins = origins
         self._keys = keys
         self._headers = headers
         self._positions = positions
@@ -290,9 +296,20 @@ class SinkBatch:
             return [Timestamp("NoTimestampType", None)] * len(self)
         return self._timestamps() if callable(self._timestamps) else self._timestamps
 
+    def part(self, start: int, stop: int) -> "SinkBatch":
+        """The records from ``start`` up to ``stop``, not included."""
+        return SinkBatch(
+            self.values[start:stop],
+            positions=lambda: self.positions[start:stop],
+            keys=lambda: self.keys[start:stop],
+            headers=lambda: self.headers[start:stop],
+            timestamps=lambda: self.timestamps[start:stop],
+            origins=None if self.origins is None else self.origins[start:stop],
+        )
+
     def records(self) -> Iterator[SinkRecord]:
         """The same, one record at a time."""
-        keys, values = self.keys, self.values
+        keys, values, origins = self.keys, self.values, self.origins
         columns = zip(values, keys, self.headers, self.positions, self.timestamps, strict=True)
         for i, (value, key, headers, position, timestamp) in enumerate(columns):
             yield SinkRecord(
@@ -304,4 +321,5 @@ class SinkBatch:
                 timestamp=timestamp.milliseconds,
                 timestamp_type=timestamp.type,
                 headers=headers,
+                origin=None if origins is None else origins[i],
             )

@@ -22,6 +22,7 @@ from engine.api.config import (
     one_of,
     parse_keys,
 )  # fmt: skip
+from engine.model.error_policy import ErrorPolicy, kafka_error_keys
 from engine.model.ignored_key import ignored_connector_keys, ignored_warnings
 from engine.model.worker_config import RestartConfig, unknown_keys
 
@@ -29,7 +30,6 @@ ConnectorKind = Literal["source", "sink"]
 Problems = dict[str, list[str]]
 
 _COMMON: Final = "Common"
-_ERRORS: Final = "Error Handling"
 _EXACTLY_ONCE: Final = "Exactly Once Support"
 
 
@@ -125,24 +125,6 @@ def _common_keys(version: str | None) -> ConfigKeys:
     return tuple(head)
 
 
-def _error_keys() -> ConfigKeys:
-    group = _Group(_ERRORS)
-    return (
-        group.key("errors.retry.timeout", _T.LONG, 0, _M, ("MEDIUM", "Retry Timeout for Errors",
-            "For how many milliseconds a failed operation is tried again; -1 for ever.")),
-        group.key("errors.retry.delay.max.ms", _T.LONG, 60000, _M, ("MEDIUM",
-            "Maximum Delay Between Retries for Errors",
-            "The longest wait between two tries, in milliseconds.")),
-        group.key("errors.tolerance", _T.STRING, "none", _M, ("SHORT", "Error Tolerance",
-            "none: a bad record fails its task; all: bad records are skipped."),
-            one_of("none", "all")),
-        group.key("errors.log.enable", _T.BOOLEAN, False, _M, ("SHORT", "Log Errors",
-            "Whether each error is logged, the tolerated ones too.")),
-        group.key("errors.log.include.messages", _T.BOOLEAN, False, _M, ("SHORT",
-            "Log Error Details", "Whether a logged error names the record that failed.")),
-    )  # fmt: skip
-
-
 def _source_keys() -> ConfigKeys:
     once = _Group(_EXACTLY_ONCE, 2)
     return (
@@ -163,20 +145,12 @@ def _source_keys() -> ConfigKeys:
 
 
 def _sink_keys() -> ConfigKeys:
-    queue = _Group(_ERRORS, 6)
     return (
         _Group(_COMMON, 4).key("topics", _T.LIST, (), HIGH, ("LONG", "Topics",
             "The topics to read.")),
         _Group(_COMMON, 4).key("topics.regex", _T.STRING, "", HIGH, ("LONG", "Topics regex",
             "A regular expression of the topics to read."), regular_expression),
-        queue.key("errors.deadletterqueue.topic.name", _T.STRING, "", _M, ("MEDIUM",
-            "Dead Letter Queue Topic Name", "The topic for records that fail; none if empty.")),
-        queue.key("errors.deadletterqueue.topic.replication.factor", _T.SHORT, 3, _M, ("MEDIUM",
-            "Dead Letter Queue Topic Replication Factor",
-            "The replication factor of that topic, when it has to be created.")),
-        queue.key("errors.deadletterqueue.context.headers.enable", _T.BOOLEAN, False, _M,
-            ("MEDIUM", "Enable Error Context Headers",
-            "Whether such a record gets headers that say what happened.")),
+        *kafka_error_keys(queue=True),
     )  # fmt: skip
 
 
@@ -188,7 +162,7 @@ def common_keys(kind: ConnectorKind, version: str | None = None) -> ConfigKeys:
         version: of the connector's plugin; the default of ``connector.plugin.version``.
     """
     last = _source_keys() if kind == "source" else _sink_keys()
-    return (*_common_keys(version), *_error_keys(), *last)
+    return (*_common_keys(version), *kafka_error_keys(queue=False), *last)
 
 
 OVERRIDES: Final[Mapping[ConnectorKind, tuple[str, ...]]] = {
@@ -221,7 +195,7 @@ def connector_warnings(
     unlisted = _unlisted(rest)
     rest = {key: value for key, value in rest.items() if key not in unlisted}
     names = [*known, *(k.name for k in common_keys(kind)), *_step_keys(config)]
-    names += [k.name for k in keys_of(RestartConfig)]
+    names += [k.name for each in (RestartConfig, ErrorPolicy) for k in keys_of(each)]
     prefixes = (*OVERRIDES[kind], *opaque, *(("topic.creation.",) if kind == "source" else ()))
     return [
         *unknown_keys(rest, names, prefixes),

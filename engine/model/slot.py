@@ -47,6 +47,14 @@ FIELDS: Final = (
     "commit_ns",
     "commit_ns_max",
     "rebalances",
+    "errors_task_poll",  # record_errors by stage
+    "errors_transformation",
+    "errors_key_converter",
+    "errors_value_converter",
+    "errors_header_converter",
+    "errors_kafka_produce",
+    "errors_kafka_consume",
+    "errors_task_put",
 )
 
 INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(FIELDS)}

@@ -15,6 +15,7 @@ from engine.api.config import (
     one_of,
     parse,
 )  # fmt: skip
+from engine.model.error_policy import EngineErrorConfig
 from engine.model.ignored_key import (
     WORKER,
     WORKER_PREFIXES,
@@ -128,7 +129,7 @@ def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> R
 
 
 @config
-class WorkerConfig(LoopConfig, RestartConfig, LogConfig):
+class WorkerConfig(LoopConfig, RestartConfig, LogConfig, EngineErrorConfig):
     """A worker's configuration.
 
     Only ``bootstrap.servers`` is handed on to the clients of tasks without a prefix.

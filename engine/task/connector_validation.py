@@ -18,6 +18,7 @@ from engine.model.connector_config import (
     connector_warnings,
     validate_common,
 )  # fmt: skip
+from engine.model.error_policy import error_policy
 from engine.model.worker_config import restart_policy
 from engine.plugins.built_in import Kind
 from engine.plugins.registry import Plugins, make
@@ -159,10 +160,11 @@ class ConnectorValidation:
         for prefix in OVERRIDES[self.kind]:
             forbidden = check_overrides(self.worker, self.resolved, prefix)
             self._add_problems({key: [text] for key, text in forbidden.items()})
-        try:
-            restart_policy(self.worker, self.resolved)
-        except ConfigError as error:
-            self._add_problems({key: [text] for key, text in error.problems.items()})
+        for policy in (restart_policy, error_policy):
+            try:
+                policy(self.worker, self.resolved)
+            except ConfigError as error:
+                self._add_problems({key: [text] for key, text in error.problems.items()})
 
     def _check_nulls(self) -> None:
         for key in [key for key, value in self.raw.items() if value is None]:

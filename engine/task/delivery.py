@@ -7,8 +7,9 @@ from engine.api.errors import DataError, RetriableError, ToleranceExceededError
 from engine.kafka.errors import DeliveryFailure
 from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_admin import TopicAdmin
+from engine.model.error_policy import Stage
 from engine.storage.offset_store import OffsetStore
-from engine.task.tolerance import RetryWithToleranceOperator, Stage
+from engine.task.tolerance import RetryWithToleranceOperator
 
 _RECORD_OVERHEAD: Final = 100
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from engine.api.record import SinkRecord, SourceRecord
+from engine.model.error_policy import ErrorPolicy
 from engine.model.slot import Slot
 from engine.model.task_id import TaskId
-from engine.task.tolerance import ErrorPolicy, RecordFailure
+from engine.task.tolerance import RecordFailure
 
 
 class LogReporter:

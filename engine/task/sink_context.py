@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from engine.api.errors import IllegalWorkerStateError
-from engine.api.record import SinkRecord, TopicPartition
+from engine.api.errors import IllegalWorkerStateError, ToleranceExceededError
+from engine.api.record import Position, SinkRecord, TopicPartition
 from engine.api.task import ErrantRecordReporter
+from engine.model.error_policy import Stage
 from engine.task.conditions import Conditions
 from engine.task.runtime import TaskRuntime
-from engine.task.tolerance import RetryWithToleranceOperator, Stage
+from engine.task.tolerance import RetryWithToleranceOperator
 
 
 class PartitionSwitch(Protocol):
@@ -32,6 +33,7 @@ class SinkContext:
         retry_in: seconds before a failed batch is put again, when the task chose.
         held: partitions that the task has paused.
         wants_commit: the task asked for a commit.
+        reported: positions of records that the task has reported since the last new batch.
     """
 
     def __init__(
@@ -40,15 +42,19 @@ class SinkContext:
         conditions: Conditions,
         switch: PartitionSwitch,
         operator: RetryWithToleranceOperator,
+        executing: type,
     ) -> None:
         self._runtime = runtime
         self._conditions = conditions
         self._switch = switch
         self._operator = operator
+        self._executing = executing
+        self._refused: ToleranceExceededError | None = None
         self.rewinds: dict[TopicPartition, int] = {}
         self.retry_in: float | None = None
         self.held: frozenset[TopicPartition] = frozenset()
         self.wants_commit = False
+        self.reported: set[Position] = set()
 
     def configs(self) -> Mapping[str, str]:
         """The task's configuration."""
@@ -92,7 +98,28 @@ class SinkContext:
 
     def errant_record_reporter(self) -> ErrantRecordReporter | None:
         """Where to report bad records."""
-        return _Reporter(self._operator) if self._operator.has_reporters else None
+        return self if self._operator.has_reporters else None
+
+    def report(self, record: SinkRecord, error: BaseException) -> None:
+        """Report a record; once is enough for all times that its batch is put."""
+        position = Position(record.topic, record.partition, record.offset)
+        if position in self.reported:
+            return
+        try:
+            self._operator.fail(Stage.TASK_PUT, self._executing, error, record)
+        except ToleranceExceededError as refused:
+            self._refused = refused
+            raise
+        self.reported.add(position)
+
+    def raise_reported(self) -> None:
+        """Raise what a report has raised: a task that swallowed it must not go on.
+
+        Raises:
+            ToleranceExceededError: a reported record is more than is allowed for.
+        """
+        if self._refused is not None:
+            raise self._refused
 
     def _assigned(self, partitions: tuple[TopicPartition, ...]) -> frozenset[TopicPartition]:
         wanted = frozenset(partitions)
@@ -102,12 +129,3 @@ class SinkContext:
                 f"not assigned to this task: {', '.join(map(str, sorted(strange)))}"
             )
         return wanted
-
-
-class _Reporter:
-    def __init__(self, operator: RetryWithToleranceOperator) -> None:
-        self._operator = operator
-
-    def report(self, record: SinkRecord, error: BaseException) -> None:
-        """Report a record."""
-        self._operator.fail(Stage.TASK_PUT, type(error), error, record)

@@ -8,17 +8,18 @@ from engine.api.converter import Converter, HeaderConverter
 from engine.api.record import (
     Column,
     Headers,
-    Position,
     SchemaAndValue,
     SinkBatch,
     SinkRecord,
-    Timestamp,
     column_of,
 )  # fmt: skip
 from engine.kafka.consumer import Fetch
+from engine.model.error_policy import Stage
 from engine.model.slot import Slot
+from engine.task.column_bytes import column_bytes
+from engine.task.sink_batch import batch_of, size_of
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import Failed, RetryWithToleranceOperator, Stage
+from engine.task.tolerance import Failed, RetryWithToleranceOperator
 
 
 class SinkConversion:
@@ -51,10 +52,10 @@ class SinkConversion:
             ToleranceExceededError: a record is bad and that is not allowed for.
         """
         values = fetch.values()
-        size = _size(values)
+        size = column_bytes(values)
         self._slot.add("bytes_in", size)
         batch = self._converted(fetch, values)
-        self.kept_bytes = size if len(batch) == len(values) else _kept_size(batch, fetch, values)
+        self.kept_bytes = size if len(batch) == len(values) else size_of(batch)
         return batch
 
     def _converted(self, fetch: Fetch, values: Sequence[bytes | None]) -> SinkBatch:
@@ -79,6 +80,7 @@ class SinkConversion:
             keys=convert_keys if no_keys else convert_keys(),
             headers=None if headers is None else self._all_headers(fetch, headers),
             timestamps=fetch.timestamps,
+            origins=fetch.messages,
         )
 
     def _column(
@@ -110,9 +112,10 @@ class SinkConversion:
 
     def _one_by_one(self, fetch: Fetch) -> SinkBatch:
         records = []
-        columns = (fetch.positions(), fetch.keys(), fetch.values(), fetch.headers())
-        for position, key, value, headers, timestamp in zip(
-            *columns, fetch.timestamps(), strict=True
+        bodies = zip(fetch.keys(), fetch.values(), fetch.headers(), strict=True)
+        places = zip(fetch.positions(), fetch.timestamps(), fetch.messages, strict=True)
+        for (key, value, headers), (position, timestamp, message) in zip(
+            bodies, places, strict=True
         ):
             raw = SinkRecord(
                 *position,
@@ -120,9 +123,11 @@ class SinkConversion:
                 key=key,
                 timestamp=timestamp.milliseconds,
                 timestamp_type=timestamp.type,
+                origin=message,
             )
             record = self._record(raw, headers)
             if record is not None:
+                self._operator.passed()
                 records.append(record)
         return self._transformed(records)
 
@@ -162,6 +167,7 @@ class SinkConversion:
             timestamp=raw.timestamp,
             timestamp_type=raw.timestamp_type,
             headers=parts[Stage.HEADER_CONVERTER],
+            origin=raw.origin,
         )
 
     def _transformed(self, records: Sequence[SinkRecord]) -> SinkBatch:
@@ -179,36 +185,8 @@ class SinkConversion:
         return batch_of(kept)
 
 
-def batch_of(records: Sequence[SinkRecord]) -> SinkBatch:
-    """A batch of single records."""
-    return SinkBatch(
-        column_of([SchemaAndValue(r.value_schema, r.value) for r in records]),
-        positions=[Position(r.topic, r.partition, r.offset) for r in records],
-        keys=column_of([SchemaAndValue(r.key_schema, r.key) for r in records]),
-        headers=[r.headers for r in records],
-        timestamps=[Timestamp(r.timestamp_type, r.timestamp) for r in records],
-    )
-
-
 def _headers(
     converter: HeaderConverter, topic: str, raw: Sequence[tuple[str, bytes | None]]
 ) -> Headers:
     convert = converter.to_connect_header
     return [(name, convert(topic, name, value)) for name, value in raw]
-
-
-def _kept_size(batch: SinkBatch, fetch: Fetch, values: Sequence[bytes | None]) -> int:
-    """Bytes of the values that are left; a transformation may have changed their topics."""
-    kept = {(position.partition, position.offset) for position in batch.positions}
-    return sum(
-        len(value)
-        for value, position in zip(values, fetch.positions(), strict=True)
-        if value is not None and (position.partition, position.offset) in kept
-    )
-
-
-def _size(column: Sequence[bytes | None]) -> int:
-    try:
-        return sum(map(len, column))  # type: ignore[arg-type]
-    except TypeError:  # there are tombstones
-        return sum(len(each) for each in column if each is not None)

@@ -6,7 +6,7 @@ fetched but not yet put is never in the offsets: they are read just before each 
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from engine.api.config import parse
 from engine.api.errors import RetriableError
@@ -15,52 +15,46 @@ from engine.api.task import SinkTask
 from engine.kafka.client_config import ClientConfig, consumer_config, member_name
 from engine.kafka.consumer import Fetch, Opening, TaskConsumer, subscription
 from engine.model.loop_config import LoopConfig
-from engine.model.task_id import TaskId
-from engine.task.conditions import Conditions
-from engine.task.log_reporter import LogReporter
 from engine.task.offset_commit import OffsetCommit
+from engine.task.record_errors import make_operator
 from engine.task.runtime import TaskRuntime
+from engine.task.sink_batch import batch_of
 from engine.task.sink_context import SinkContext
-from engine.task.sink_conversion import SinkConversion, batch_of
+from engine.task.sink_conversion import SinkConversion
+from engine.task.sink_put import SinkPut
+from engine.task.task_life import TaskLife
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import ErrorReporter, RetryWithToleranceOperator
 from engine.wire.log_sequence import get_logger
 
 _LONGEST_POLL: Final = 0.5
-_FIRST_RETRY: Final = 0.3
-_LONGEST_RETRY: Final = 10.0
 _LAG_INTERVAL: Final = 1.0
 _COMMITTED_PATIENCE: Final = 1.0
+_LONGEST_SILENCE: Final = 20.0
 
 
 class WorkerSinkTask:
     """Runs a sink task (upstream: ``WorkerSinkTask``)."""
 
     def __init__(self, runtime: TaskRuntime, task: SinkTask, plugins: TaskPlugins) -> None:
-        assignment = runtime.assignment
         self._runtime = runtime
         self._slot = runtime.slot
         self._task = task
-        self._plugins = plugins
-        self._id = TaskId(assignment.connector, assignment.task)
-        self._config = parse(LoopConfig, assignment.worker)
-        self._log = get_logger("engine.task.sink")
-        self._conditions = Conditions(runtime)
+        self._config = parse(LoopConfig, runtime.assignment.worker)
+        self._life = TaskLife(runtime, task, plugins, get_logger("engine.task.sink"))
         self._topics = subscription(
             runtime.config.get("topics", ""), runtime.config.get("topics.regex", "")
         )
-        self._operator = RetryWithToleranceOperator(
-            plugins.errors, runtime.slot, self._wait, self._reporters()
-        )
-        self._context = SinkContext(runtime, self._conditions, self, self._operator)
-        self._conversion = SinkConversion(plugins, self._operator, runtime.slot, self._only_topic())
+        operator = make_operator(self._life, plugins, self._wait)
+        self._operator = operator
+        self._context = SinkContext(runtime, self._life.conditions, self, operator, type(task))
+        self._conversion = SinkConversion(plugins, operator, runtime.slot, self._only_topic())
+        self._put = SinkPut(self._life, task, operator, self._context)
         self._client = self._client_config()
-        self._held: SinkBatch | None = None
-        self._retry_at = 0.0
-        self._retries = 0
         self._settled: dict[TopicPartition, int] = {}
         self._is_settled = True
         self._is_paused = False
+        self._is_waiting = False
+        self._fetched_at = 0.0
         self._next_lag = 0.0
         self._asks_committed = False
         self._consumer: TaskConsumer
@@ -77,15 +71,17 @@ class WorkerSinkTask:
         """
         self._consumer = TaskConsumer(self._client, self)
         self._commit = OffsetCommit(
-            self._consumer, self._task, self._slot, self._log, self._config.offset_flush_timeout
-        )
+            self._consumer, self._task, self._slot, self._life.log,
+            self._config.offset_flush_timeout,
+        )  # fmt: skip
         self._slot.stage = "start"
         self._task.initialize(self._context)
         try:
-            if self._is_started():
-                self._loop_and_leave()
+            if self._life.start(lambda: self._consumer.subscribe(self._topics)):
+                self._life.run(self._loop, self._leave)
         finally:
-            self._close()
+            self._life.stop()
+            self._consumer.close(final=self._runtime.is_final)
 
     # ---- what the consumer tells ------------------------------------------------------------
 
@@ -97,8 +93,7 @@ class WorkerSinkTask:
         self._task.open(partitions)
         rewinds = self._context.rewinds
         starts = {each: rewinds.pop(each) for each in partitions if each in rewinds}
-        holds_all = self._is_paused or self._held is not None
-        return Opening(starts, partitions if holds_all else partitions & self._context.held)
+        return Opening(starts, partitions if self._holds_all else partitions & self._context.held)
 
     def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Partitions go elsewhere: commit what is durable, and forget them."""
@@ -124,44 +119,15 @@ class WorkerSinkTask:
 
     def let_go(self, partitions: frozenset[TopicPartition]) -> None:
         """Fetch from these, unless the loop itself holds everything."""
-        if not self._is_paused and self._held is None:
+        if not self._holds_all:
             self._consumer.resume(partitions - self._context.held)
 
+    @property
+    def _holds_all(self) -> bool:
+        """Whether the loop itself wants nothing to be fetched."""
+        return self._is_paused or self._is_waiting or self._put.is_busy
+
     # ---- the loop ---------------------------------------------------------------------------
-
-    def _is_started(self) -> bool:
-        """Start the task, when it is not to be paused from the beginning."""
-        runtime = self._runtime
-        if runtime.is_paused:
-            self._slot.stage = "paused"
-            runtime.ready()
-            self._wait_while_paused()
-            if runtime.is_stopping:
-                return False
-            self._task.start(runtime.task_config)
-            self._consumer.subscribe(self._topics)
-            runtime.paused_changed(paused=False)
-        else:
-            self._task.start(runtime.task_config)
-            self._consumer.subscribe(self._topics)
-            runtime.ready()
-        return True
-
-    def _wait_while_paused(self) -> None:
-        while self._runtime.is_paused and not self._runtime.is_stopping:
-            self._runtime.wait(1.0)
-
-    def _loop_and_leave(self) -> None:
-        """The loop and the last commit, which a failure does not prevent."""
-        try:
-            self._loop()
-        except BaseException:
-            try:
-                self._leave()
-            except Exception as error:  # noqa: BLE001 (the first failure is the one to tell)
-                self._log.error("the end after a failure failed", error=str(error))
-            raise
-        self._leave()
 
     def _loop(self) -> None:
         runtime, config = self._runtime, self._config
@@ -189,17 +155,18 @@ class WorkerSinkTask:
             self._settled = self._consumer.positions()
         self._slot.stage = "paused" if self._is_paused else "consume"
         was_settled, self._is_settled = self._is_settled, False
-        if self._held is not None:
-            patience = min(patience, max(0.0, self._retry_at - time.monotonic()))
+        if self._put.is_busy:
+            patience = min(patience, max(0.0, self._put.next_at - time.monotonic()))
         fetch = self._consumer.fetch(patience)
-        if self._held is not None:
-            self._put_again(fetch)
+        self._fetched_at = time.monotonic()
+        if self._put.is_busy:
+            self._put_on(fetch)
         elif len(fetch):
             self._take(fetch)
         else:
             self._is_settled = was_settled
             if not self._is_paused:
-                self._put(batch_of(()))
+                self._give(batch_of(()), 0)
 
     def _take(self, fetch: Fetch) -> None:
         slot = self._slot
@@ -207,62 +174,30 @@ class WorkerSinkTask:
         slot.add("records_in", len(fetch))
         slot.add("batches", 1)
         slot.raise_to("batch_records_max", len(fetch))
-        self._put(self._conversion.convert(fetch))
+        self._operator.saw(len(fetch))
+        batch = self._conversion.convert(fetch)
+        self._give(batch, self._conversion.kept_bytes)
 
-    def _put(self, batch: SinkBatch) -> None:
-        """Give the task a batch; one that it cannot take now is held."""
-        slot = self._slot
-        slot.stage = "put"
-        began = time.monotonic_ns()
-        try:
-            self._task.put(batch)
-        except RetriableError as error:
-            slot.add("record_failures", 1)
-            self._hold(batch, error)
-            return
-        took = time.monotonic_ns() - began
-        self._is_settled = True
-        if len(batch):
-            slot.add("records_out", len(batch))
-            slot.add("batch_ns", took)
-            slot.raise_to("batch_ns_max", took)
-            slot.add("bytes_out", self._conversion.kept_bytes)
-            self._runtime.progressed()
-            if not slot["first_ack_ns"]:
-                slot["first_ack_ns"] = time.monotonic_ns()
-
-    def _hold(self, batch: SinkBatch, error: RetriableError) -> None:
-        """Keep a batch for later, staying in the group without fetching more."""
-        if self._held is None:
+    def _give(self, batch: SinkBatch, size: int) -> None:
+        """Give the task a batch; while something of it is left, nothing else is fetched."""
+        self._put.put(batch, size)
+        if self._put.is_busy:
             self._consumer.pause(self._consumer.assignment())
-            self._retries = 0
-            self._log.warning("put failed and is tried again", error=str(error))
-        self._held = batch
-        wait = self._context.retry_in or error.retry_after
-        self._context.retry_in = None
-        self._retry_at = time.monotonic() + (
-            min(_FIRST_RETRY * 2 ** min(self._retries, 16), _LONGEST_RETRY)
-            if wait is None
-            else wait
-        )
-        self._retries += 1
-        self._conditions.say("put", f"put failed and is tried again: {error}")
+        else:
+            self._is_settled = True
 
-    def _put_again(self, stray: Fetch) -> None:
-        """Put the held batch when it is time; what was fetched beside it is fetched later."""
+    def _put_on(self, stray: Fetch) -> None:
+        """Go on with what is left of a batch; what was fetched beside it is fetched later."""
         if len(stray):
             self._consumer.put_back(stray)
-        if time.monotonic() < self._retry_at or self._held is None:
-            return
-        self._slot.add("retries", 1)
-        self._put(self._held)
-        if self._is_settled:
-            self._release()
+        if self._put.is_busy:  # still, after what a rebalance took
+            self._put.go_on()
+        if not self._put.is_busy:
+            self._is_settled = True
+            self._resume()
 
-    def _release(self) -> None:
-        self._held = None
-        self._conditions.say("put", None)
-        if not self._is_paused:
+    def _resume(self) -> None:
+        if not self._holds_all:
             self._consumer.resume(self._consumer.assignment() - self._context.held)
 
     def _rewind(self) -> None:
@@ -274,7 +209,7 @@ class WorkerSinkTask:
             try:
                 self._consumer.seek({partition: offset})
             except RetriableError as error:
-                self._log.debug("seek put off", partition=str(partition), error=str(error))
+                self._life.log.debug("seek put off", partition=str(partition), error=str(error))
                 continue
             del self._context.rewinds[partition]
             self._settled.pop(partition, None)
@@ -287,8 +222,7 @@ class WorkerSinkTask:
         self._consumer.rewind()
         self._settled.clear()
         self._is_settled = True
-        self._held = None
-        self._conditions.say("put", None)
+        self._put.drop()
         if self._is_paused:
             self._consumer.pause(self._consumer.assignment())
         elif self._context.held:
@@ -300,14 +234,13 @@ class WorkerSinkTask:
         if self._is_paused:
             self._consumer.pause(self._consumer.assignment())
             self._context.wants_commit = True
-        elif self._held is None:
-            self._consumer.resume(self._consumer.assignment() - self._context.held)
+        self._resume()
         self._runtime.paused_changed(paused=self._is_paused)
 
     def _observe(self) -> None:
         """Hear of commits and of the broker; once a second say how far behind we are."""
         self._commit.observe()
-        self._conditions.say("kafka", self._consumer.link.text or self._consumer.missing)
+        self._life.conditions.say("kafka", self._consumer.link.text or self._consumer.missing)
         now = time.monotonic()
         if now < self._next_lag:
             return
@@ -333,15 +266,6 @@ class WorkerSinkTask:
         if partitions:
             self._task.close(partitions)
 
-    def _close(self) -> None:
-        self._slot.stage = "stop"
-        try:
-            self._task.stop()
-        except Exception as error:  # noqa: BLE001 (the end stays the end, and its reason the first)
-            self._log.error("stop failed", error=str(error), exc_info=error)
-        self._plugins.close()
-        self._consumer.close(final=self._runtime.is_final)
-
     def _offsets_of(self, partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         return {each: o for each, o in self._settled.items() if each in partitions}
 
@@ -352,22 +276,28 @@ class WorkerSinkTask:
             self._settled.pop(each, None)
             self._commit.known.pop(each, None)
             self._context.rewinds.pop(each, None)
-        if self._held is not None:
-            self._held = batch_of(
-                [
-                    r
-                    for r in self._held.records()
-                    if TopicPartition(r.topic, r.partition) not in partitions
-                ]
-            )
+        self._put.forget(partitions)
 
     def _wait(self, seconds: float) -> bool:
         """Wait for another attempt at a record; False when the task is to end."""
-        runtime = self._runtime
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and not runtime.is_stopping:
-            runtime.wait(left)
-        return not runtime.is_stopping
+        while (left := deadline - time.monotonic()) > 0:
+            if time.monotonic() - self._fetched_at > _LONGEST_SILENCE:
+                self._stay_in_group()
+            if not self._life.wait(min(left, _LONGEST_SILENCE)):
+                return False
+        return True
+
+    def _stay_in_group(self) -> None:
+        """Show the group a sign of life in the middle of a batch, without fetching more."""
+        self._is_waiting = True
+        self._consumer.pause(self._consumer.assignment())
+        stray = self._consumer.fetch(0)
+        if len(stray):
+            self._consumer.put_back(stray)
+        self._fetched_at = time.monotonic()
+        self._is_waiting = False
+        self._resume()
 
     def _only_topic(self) -> str | None:
         one = self._topics[0] if len(self._topics) == 1 else None
@@ -377,16 +307,8 @@ class WorkerSinkTask:
         client = consumer_config(
             self._runtime.assignment.worker,
             self._runtime.config,
-            f"connector-consumer-{self._id}",
-            member_name(str(self._id), self._topics),
+            f"connector-consumer-{self._life.id}",
+            member_name(str(self._life.id), self._topics),
         )
-        for key, reason in client.ignored.items():
-            self._log.warning("configuration key is ignored", key=key, reason=reason)
+        self._life.warn_of_ignored(client)
         return client
-
-    def _reporters(self) -> list[ErrorReporter]:
-        policy = self._plugins.errors
-        reporters: list[Any] = list(self._plugins.reporters)
-        if policy.log_enable:
-            reporters.append(LogReporter(self._log, self._id, policy, self._slot))
-        return reporters

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.api.record import Headers, SourceBatch, SourceRecord
+from engine.model.error_policy import Stage
+from engine.task.column_bytes import column_bytes
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import Failed, RetryWithToleranceOperator, Stage
+from engine.task.tolerance import Failed, RetryWithToleranceOperator
 
 Message = dict[str, Any]
 
@@ -67,7 +69,7 @@ class SourceConversion:
                 keys = plugins.key_converter.from_connect_batch(topic, batch.keys)
         except Exception:  # noqa: BLE001 (the same one at a time shows which record it is)
             return self._one_by_one(batch)
-        size = _size(values) + (0 if keys is None else _size(keys))
+        size = column_bytes(values) + (0 if keys is None else column_bytes(keys))
         records = list(batch.records()) if self._keep_records else ()
         return Outgoing(
             topic,
@@ -154,10 +156,3 @@ def _messages(
                 if each is not None:
                     message[name] = each
     return messages
-
-
-def _size(column: Sequence[bytes | None]) -> int:
-    try:
-        return sum(map(len, column))  # type: ignore[arg-type]
-    except TypeError:  # there are tombstones
-        return sum(len(each) for each in column if each is not None)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.api.converter import Converter, HeaderConverter
+from engine.model.error_policy import ErrorPolicy, error_policy
 from engine.plugins.configured import make_converter, make_header_converter
 from engine.plugins.registry import Plugins
-from engine.task.tolerance import ErrorPolicy, ErrorReporter, error_policy
+from engine.task.tolerance import ErrorReporter
 from engine.task.transformation_chain import TransformationChain, transformation_chain
 
 
@@ -40,7 +41,7 @@ class TaskPlugins:
             value_converter=make_converter(plugins, config, worker, "value"),
             header_converter=make_header_converter(plugins, config, worker),
             transformations=transformation_chain(plugins, config),
-            errors=error_policy(config),
+            errors=error_policy(worker, config),
         )
 
     def close(self) -> None:

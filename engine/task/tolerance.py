@@ -1,32 +1,21 @@
-"""What happens to a record that cannot be handled: the ``errors.*`` keys of a connector."""
+"""Tries operations on records again and decides about those that fail, as ``errors.*`` says."""
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
 
-from engine.api.config import LOW, MEDIUM, config, key, one_of, parse
 from engine.api.errors import RetriableError, ToleranceExceededError
+from engine.model.error_policy import ErrorPolicy, Stage
+from engine.model.retry import Retries
 from engine.model.slot import Slot
-
-_FIRST_DELAY: Final = 0.3
-_MOST_DOUBLINGS: Final = 32
+from engine.model.tolerance_rate import ToleranceWindow
 
 T = TypeVar("T")
 
-
-class Stage(StrEnum):
-    """Where a record failed (upstream: ``Stage``)."""
-
-    TRANSFORMATION = "TRANSFORMATION"
-    KEY_CONVERTER = "KEY_CONVERTER"
-    VALUE_CONVERTER = "VALUE_CONVERTER"
-    HEADER_CONVERTER = "HEADER_CONVERTER"
-    TASK_PUT = "TASK_PUT"
-    KAFKA_PRODUCE = "KAFKA_PRODUCE"
+_COUNTERS: Final = {stage: f"errors_{stage.lower()}" for stage in Stage}
 
 
 class Failed:
@@ -36,61 +25,13 @@ class Failed:
 FAILED: Final = Failed()
 
 
-@config
-class ErrorPolicy:
-    """The ``errors.*`` keys of a connector."""
-
-    tolerance: str = key(
-        "errors.tolerance",
-        default="none",
-        doc="What a bad record does: none ends the task, all skips the record.",
-        importance=MEDIUM,
-        check=one_of("none", "all"),
-    )
-    retry_timeout: float = key(
-        "errors.retry.timeout",
-        default=0.0,
-        milliseconds=True,
-        doc="How long a failed operation is tried again; 0 never, -1 for ever.",
-    )
-    retry_delay_max: float = key(
-        "errors.retry.delay.max.ms",
-        default=60.0,
-        milliseconds=True,
-        doc="Longest time between two attempts.",
-    )
-    log_enable: bool = key(
-        "errors.log.enable", default=False, doc="Whether tolerated errors are logged."
-    )
-    log_include_messages: bool = key(
-        "errors.log.include.messages",
-        default=False,
-        doc="Whether the log also says which record it was.",
-        importance=LOW,
-    )
-
-    @property
-    def tolerates_all(self) -> bool:
-        """Whether a bad record is skipped."""
-        return self.tolerance == "all"
-
-
-def error_policy(values: Mapping[str, str]) -> ErrorPolicy:
-    """The policy of a connector.
-
-    Raises:
-        ConfigError: with every problem.
-    """
-    return parse(ErrorPolicy, values)
-
-
 @dataclass(frozen=True, slots=True)
 class RecordFailure:
     """A record that failed for good.
 
     Attributes:
         executing: the class that failed.
-        record: a SourceRecord, a SinkRecord or a consumed record, as the stage had it.
+        record: a SourceRecord, a SinkRecord or what else the stage had; None when it had none.
         attempts: how often it was tried.
     """
 
@@ -132,11 +73,24 @@ class RetryWithToleranceOperator:
         self._wait = wait
         self._reporters = reporters
         self._clock = clock
+        self._limits = policy.limits
+        rate = policy.tolerance_rate
+        self._window = None if rate is None else ToleranceWindow(rate)
 
     @property
     def has_reporters(self) -> bool:
         """Whether anybody hears of failures."""
         return bool(self._reporters)
+
+    def saw(self, records: int) -> None:
+        """So many records came; a share of them may fail."""
+        if self._window is not None:
+            self._window.saw(records, self._clock())
+
+    def passed(self) -> None:
+        """A record got through, which ends a run of failures."""
+        if self._window is not None:
+            self._window.passed()
 
     def execute(
         self, stage: Stage, executing: type, operation: Callable[[], T], record: Any
@@ -147,57 +101,50 @@ class RetryWithToleranceOperator:
             ToleranceExceededError: the policy does not allow for the failure.
             RetriableError: the task is to end while an attempt was still due.
         """
-        attempts = 0
-        started = self._clock() if self.policy.retry_timeout else 0.0
+        retries: Retries | None = None
+        began = self._clock() if self._limits.timeout > 0 else 0.0
         while True:
-            attempts += 1
             try:
                 return operation()
             except RetriableError as error:
                 self._slot.add("record_failures", 1)
-                delay = self._delay(attempts, started)
+                retries = retries or Retries(self._limits, began)
+                delay = retries.next_delay(self._clock(), random.random())  # noqa: S311
                 if delay is None:
-                    return self._give_up(stage, executing, error, record, attempts)
+                    return self._give_up(stage, executing, error, record, retries.count + 1)
                 self._slot.add("retries", 1)
                 if not self._wait(delay):
                     raise
             except Exception as error:  # noqa: BLE001 (whatever a plugin raises is judged here)
                 self._slot.add("record_failures", 1)
+                attempts = 1 if retries is None else retries.count + 1
                 return self._give_up(stage, executing, error, record, attempts)
 
-    def fail(self, stage: Stage, executing: type, error: BaseException, record: Any) -> None:
+    def fail(
+        self, stage: Stage, executing: type, error: BaseException, record: Any, attempts: int = 1
+    ) -> None:
         """Deal with a failure that happened elsewhere and is never tried again.
 
         Raises:
             ToleranceExceededError: the policy does not allow for it.
         """
         self._slot.add("record_failures", 1)
-        self._give_up(stage, executing, error, record, 1)
+        self._give_up(stage, executing, error, record, attempts)
 
     def _give_up(
         self, stage: Stage, executing: type, error: BaseException, record: Any, attempts: int
     ) -> Failed:
         self._slot.add("record_errors", 1)
+        self._slot.add(_COUNTERS[stage], 1)
         self._slot["last_error_ms"] = int(datetime.now(UTC).timestamp() * 1000)
         failure = RecordFailure(stage, executing, error, record, attempts)
         for reporter in self._reporters:
             reporter.report(failure)
-        if not self.policy.tolerates_all:
+        too_many = None if self._window is None else self._window.failed(self._clock())
+        if too_many or not self.policy.is_tolerant:
+            why = f" ({too_many})" if too_many else ""
             raise ToleranceExceededError(
-                stage, f"Tolerance exceeded in error handler: {stage}: {error}"
+                stage, f"Tolerance exceeded in error handler{why}: {stage}: {error}"
             ) from error
         self._slot.add("records_skipped", 1)
         return FAILED
-
-    def _delay(self, attempt: int, started: float) -> float | None:
-        """Seconds to the next attempt, None when there is none."""
-        policy = self.policy
-        if policy.retry_timeout == 0:
-            return None
-        delay: float = _FIRST_DELAY * 2 ** min(attempt - 1, _MOST_DOUBLINGS)
-        if delay > policy.retry_delay_max:
-            delay = random.uniform(0, policy.retry_delay_max)  # noqa: S311 (spreads, not secret)
-        if policy.retry_timeout < 0:
-            return delay
-        left: float = started + policy.retry_timeout - self._clock()
-        return min(delay, left) if left > 0 else None

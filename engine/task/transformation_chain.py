@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from engine.api.errors import ConfigError
 from engine.api.transformation import Predicate, Record, Transformation
+from engine.model.error_policy import Stage
 from engine.plugins.configured import make_predicate, make_transformation
 from engine.plugins.registry import Plugins
-from engine.task.tolerance import Failed, RetryWithToleranceOperator, Stage
+from engine.task.tolerance import Failed, RetryWithToleranceOperator
 
 
 @dataclass(frozen=True, slots=True)

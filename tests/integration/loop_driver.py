@@ -10,12 +10,12 @@ from typing import Any
 from engine.api.task import SinkTask, SourceTask
 from engine.converters.simple_header import SimpleHeaderConverter
 from engine.converters.string import StringConverter
+from engine.model.error_policy import error_policy
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.task.runtime import TaskRuntime
 from engine.task.sink_loop import WorkerSinkTask
 from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import error_policy
 from engine.wire.channel import Channel
 from engine.wire.message import (
     PausedChanged,
@@ -47,7 +47,7 @@ def string_plugins(config: Mapping[str, str] | None = None, **changes: Any) -> T
     header.configure({})
     made: dict[str, Any] = {
         "key_converter": key, "value_converter": value, "header_converter": header,
-        "errors": error_policy(config or {}),
+        "errors": error_policy({}, config or {}),
     }  # fmt: skip
     return TaskPlugins(**(made | changes))
 

@@ -19,10 +19,11 @@ from engine.api import (
     ToleranceExceededError,
 )  # fmt: skip
 from engine.converters.simple_header import SimpleHeaderConverter
+from engine.model.error_policy import error_policy
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.task.source_conversion import SourceConversion
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import RetryWithToleranceOperator, error_policy
+from engine.task.tolerance import RetryWithToleranceOperator
 
 
 class UpperConverter(Converter):
@@ -57,7 +58,7 @@ class Bench:
         self.key, self.value = UpperConverter(), UpperConverter()
         header = SimpleHeaderConverter()
         header.configure({})
-        policy = error_policy({"errors.tolerance": tolerance})
+        policy = error_policy({}, {"errors.tolerance": tolerance})
         self.slot = Slot(memoryview(mmap.mmap(-1, SLOT_BYTES)))
         plugins = TaskPlugins(self.key, self.value, header, errors=policy)
         operator = RetryWithToleranceOperator(policy, self.slot, lambda _: True)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from engine.api.errors import ConfigError, DataError, RetriableError, ToleranceExceededError
+from engine.model.error_policy import Stage, error_policy
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.task.tolerance import (
     FAILED,
     RecordFailure,
     RetryWithToleranceOperator,
-    Stage,
-    error_policy,
 )
 
 
@@ -45,7 +44,7 @@ class Bench:
     def __init__(self, **keys: str) -> None:
         self.clock, self.notes = Clock(), Notes()
         self.slot = Slot(memoryview(mmap.mmap(-1, SLOT_BYTES)))
-        policy = error_policy({f"errors.{k.replace('__', '.')}": v for k, v in keys.items()})
+        policy = error_policy({}, {f"errors.{k.replace('__', '.')}": v for k, v in keys.items()})
         self.operator = RetryWithToleranceOperator(
             policy, self.slot, self.clock.wait, [self.notes], self.clock
         )
@@ -140,5 +139,5 @@ def test_a_reported_failure_is_judged_the_same_way() -> None:
 
 def test_every_bad_key_is_told() -> None:
     with pytest.raises(ConfigError) as caught:
-        error_policy({"errors.tolerance": "some", "errors.log.enable": "maybe"})
+        error_policy({}, {"errors.tolerance": "some", "errors.log.enable": "maybe"})
     assert set(caught.value.problems) == {"errors.tolerance", "errors.log.enable"}

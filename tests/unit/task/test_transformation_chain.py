@@ -9,9 +9,10 @@ import pytest
 from engine.api.errors import ConfigError, DataError
 from engine.api.record import SinkRecord, SourceRecord
 from engine.api.transformation import Predicate, Transformation
+from engine.model.error_policy import error_policy
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.plugins.registry import Plugins
-from engine.task.tolerance import FAILED, RetryWithToleranceOperator, error_policy
+from engine.task.tolerance import FAILED, RetryWithToleranceOperator
 from engine.task.transformation_chain import (
     TransformationChain,
     TransformationStep,
@@ -43,7 +44,7 @@ class IsNumber(Predicate):
 
 def operator(tolerance: str = "all") -> RetryWithToleranceOperator:
     slot = Slot(memoryview(mmap.mmap(-1, SLOT_BYTES)))
-    policy = error_policy({"errors.tolerance": tolerance})
+    policy = error_policy({}, {"errors.tolerance": tolerance})
     return RetryWithToleranceOperator(policy, slot, lambda _: True)
 
 
