@@ -174,9 +174,9 @@ def error_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> Err
     ours = {each.name for each in keys_of(EngineErrorConfig)}
     defaults = {name: text for name, text in worker.items() if name in ours}
     policy = parse(ErrorPolicy, {**defaults, **connector})
-    if policy.rate and _TOLERANCE not in connector:
+    if connector.get(_RATE) and _TOLERANCE not in connector:
         policy = replace(policy, tolerance="all")
-    if _RATE in connector and policy.rate and not policy.is_tolerant:
+    if connector.get(_RATE) and not policy.is_tolerant:
         raise ConfigError({
             _RATE: f"Invalid value {policy.rate} for configuration {_RATE}: nothing is tolerated "
             f"with {_TOLERANCE}={policy.tolerance}; expected {_TOLERANCE}=all, or no rate"

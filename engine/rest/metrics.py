@@ -13,12 +13,14 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from engine.herder.herder import Herder, TaskView, WorkerView
+from engine.model.error_policy import Stage
 from engine.model.state import Condition
 from engine.rest.metric_table import (
     COUNTER,
     SUMMARY,
     TASK_METRICS,
     TASK_RESTARTS,
+    TASK_STAGE_ERRORS,
     TASK_STATE,
     TASK_SUMMARIES,
     WORKER_INFO,
@@ -74,6 +76,7 @@ class WorkerCollector(Collector):
             yield _task_summary(summary, self._tasks)
         yield _task_states(self._tasks)
         yield _task_restarts(self._tasks)
+        yield _task_stage_errors(self._tasks)
         yield from _worker_metrics(self._worker)
         yield _worker_tasks(view for _, view in self._tasks)
 
@@ -123,6 +126,17 @@ def _task_restarts(tasks: Labelled) -> Metric:
         Sample(_sample_name(name, kind), {**labels, "reason": reason}, count)
         for labels, view in tasks
         for reason, count in sorted(view.report.restarts.items())
+    )
+    return _metric(name, kind, text, samples)
+
+
+def _task_stage_errors(tasks: Labelled) -> Metric:
+    name, kind, text = TASK_STAGE_ERRORS
+    samples = (
+        Sample(_sample_name(name, kind), {**labels, "stage": stage.value}, count)
+        for labels, view in tasks
+        for stage in Stage
+        if (count := view.slot.get(f"errors_{stage.lower()}", 0))
     )
     return _metric(name, kind, text, samples)
 

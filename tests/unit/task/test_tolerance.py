@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.api.errors import ConfigError, DataError, RetriableError, ToleranceExceededError
+from engine.api.errors import DataError, RetriableError, ToleranceExceededError
 from engine.model.error_policy import Stage, error_policy
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.task.tolerance import (
@@ -41,10 +41,11 @@ class Notes:
 
 
 class Bench:
-    def __init__(self, **keys: str) -> None:
+    def __init__(self, rate: str = "", **keys: str) -> None:
         self.clock, self.notes = Clock(), Notes()
         self.slot = Slot(memoryview(mmap.mmap(-1, SLOT_BYTES)))
-        policy = error_policy({}, {f"errors.{k.replace('__', '.')}": v for k, v in keys.items()})
+        given = {f"errors.{k.replace('__', '.')}": v for k, v in keys.items()}
+        policy = error_policy({}, given | {"engine.errors.tolerance.rate": rate})
         self.operator = RetryWithToleranceOperator(
             policy, self.slot, self.clock.wait, [self.notes], self.clock
         )
@@ -137,7 +138,36 @@ def test_a_reported_failure_is_judged_the_same_way() -> None:
     Bench(tolerance="all").operator.fail(Stage.TASK_PUT, Bench, DataError("no"), "record")
 
 
-def test_every_bad_key_is_told() -> None:
-    with pytest.raises(ConfigError) as caught:
-        error_policy({}, {"errors.tolerance": "some", "errors.log.enable": "maybe"})
-    assert set(caught.value.problems) == {"errors.tolerance", "errors.log.enable"}
+def test_retries_are_bounded_by_their_count() -> None:
+    bench = Bench(tolerance="all", max__retries="2")
+    assert bench.run(fails(99, RetriableError("later"))) is FAILED
+    assert bench.clock.waits == pytest.approx([0.3, 0.6])
+    assert bench.notes.failures[0].attempts == 3
+
+
+def test_what_is_tried_again_too_often_fails_a_task_that_tolerates_nothing() -> None:
+    """Upstream skipped such a record silently (KAFKA-18073)."""
+    bench = Bench(max__retries="1")
+    with pytest.raises(ToleranceExceededError):
+        bench.run(fails(99, RetriableError("later")))
+    assert len(bench.notes.failures) == 1
+
+
+def test_failures_are_counted_by_stage() -> None:
+    bench = Bench(tolerance="all")
+    bench.run(fails(1, DataError("no")))
+    bench.operator.fail(Stage.TASK_PUT, Bench, DataError("no"), "record")
+    assert bench.counted("errors_value_converter", "errors_task_put") == [1, 1]
+    assert sum(bench.counted(*(f"errors_{stage.lower()}" for stage in Stage))) == 2
+
+
+def test_a_failure_beyond_the_rate_is_reported_and_then_too_much() -> None:
+    bench = Bench(rate="2/1m")
+    assert [bench.run(fails(1, DataError("no"))) for _ in range(2)] == [FAILED, FAILED]
+    with pytest.raises(ToleranceExceededError) as caught:
+        bench.run(fails(1, DataError("no")))
+    assert str(caught.value) == (
+        "Tolerance exceeded in error handler (3 failed, more than 2/1m): VALUE_CONVERTER: no"
+    )
+    assert len(bench.notes.failures) == 3
+    assert bench.counted("records_skipped") == [2]
