@@ -65,6 +65,16 @@ def _add_changing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "-f", "--file", action="append", required=True, metavar="FILE", dest="files",
         help=".properties, .json or .toml; may be given several times",
     )  # fmt: skip
+    upgrade = _action(
+        actions,
+        "upgrade",
+        "let the installed version take over; tasks go on undisturbed",
+        "upgrade",
+    )
+    upgrade.add_argument(
+        "--wait", type=_seconds, default=180.0, metavar="SECONDS",
+        help="how long to wait for its end (default 180)",
+    )  # fmt: skip
     _action(actions, "reload", "read the connector files of the command line again", "reload")
     for name, text in (
         ("delete", "stop connectors for good and forget their configurations"),

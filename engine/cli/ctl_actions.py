@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -179,6 +181,44 @@ def reload(arguments: argparse.Namespace, client: RestClient) -> int:
         if not any(found.values()):
             print("nothing has changed")
     return ExitCode.REFUSED if found["problems"] else ExitCode.OK
+
+
+def upgrade(arguments: argparse.Namespace, client: RestClient) -> int:
+    """Have the installed version take over, and wait until it has come up or was given up."""
+    before = client.get("/engine/worker")
+    _, asked = client.ask("POST", "/engine/upgrade")
+    worker = _wait_upgraded(client, asked["attempt"], arguments.wait)
+    state = worker["upgrade"]
+    if arguments.json:
+        _print_json({"from": before["version"], "to": worker["version"], **state})
+    elif state["problem"] is None:
+        tasks = sum(worker["tasks"].values())
+        versions = f"from {before['version']} to {worker['version']}"
+        print(f"upgraded {versions}; {tasks} tasks went on undisturbed")
+    if state["problem"] is not None:
+        raise CtlError(f"Not upgraded: {state['problem']}", ExitCode.REFUSED)
+    return ExitCode.OK
+
+
+def _wait_upgraded(client: RestClient, attempt: int, seconds: float) -> dict[str, Any]:
+    """The worker when the attempt is over; the REST API is away for a second meanwhile."""
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while True:
+        try:
+            worker: dict[str, Any] = client.get("/engine/worker")
+        except CtlError as error:
+            if error.code is not ExitCode.UNREACHABLE or time.monotonic() > deadline:
+                raise
+        else:
+            state = worker["upgrade"]
+            if state["attempts"] >= attempt and not state["is_running"]:
+                return worker
+        if time.monotonic() > deadline:
+            raise CtlError(
+                f"The upgrade is not over after {seconds:g} s; the service's log tells more",
+                ExitCode.UNREACHABLE,
+            )
+        pause.wait(0.1)
 
 
 def delete(arguments: argparse.Namespace, client: RestClient) -> int:

@@ -1,8 +1,10 @@
 """The herder's process: ``python -P -m engine.cli.herder_process SOCKET_FD BOOT_FD``.
 
 Only here herder and REST API meet; the latter is imported when the tasks are on their way already.
+With ``check`` in place of the descriptors everything is imported, and nothing done.
 """
 
+import importlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -23,6 +25,9 @@ async def serve_rest(herder: Herder, sock: socket.socket) -> Close:
 
 def main(argv: Sequence[str]) -> int:
     """Be a herder; the process's exit code."""
+    if argv == ["check"]:
+        importlib.import_module("engine.rest.server")
+        return 0
     socket_fd, boot_fd = map(int, argv)
     boot = unseal(boot_fd, HerderBoot)
     configure(boot.log_level)

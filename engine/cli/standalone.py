@@ -19,6 +19,7 @@ from engine.model.properties import ConfigFileError
 from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, worker_warnings
 from engine.storage.config_file import read_connector_file
+from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
 from engine.supervisor.settings import OutputLimits, Retention, Settings
 from engine.supervisor.start import PortTakenError, run
@@ -29,7 +30,7 @@ EXIT_BAD_CONFIG: Final = 2
 
 _BROKER: Final = "bootstrap.servers"
 
-_HERDER: Final = ("-P", "-m", "engine.cli.herder_process", "{socket}", "{boot}")
+_HERDER: Final = ("-P", "-m", "engine.cli.herder_process")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,7 +52,31 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run_standalone(arguments: argparse.Namespace) -> int:
-    """Start, supervise, stop; the exit code."""
+    """Start, supervise, stop; the exit code.
+
+    What cannot take over from a running engine gives everything back to that one's version.
+    """
+    takes_over = os.environ.get(HANDOVER, "").startswith("take ")
+    try:
+        code = _run(arguments)
+    except Exception as error:
+        if takes_over:
+            _go_back(f"{type(error).__name__}: {error}")
+        raise
+    if code and takes_over:
+        _go_back(f"exit code {code}; its last words are above")
+    return code
+
+
+def _go_back(problem: str) -> None:
+    """Unless the handover was taken, which makes us the engine that runs."""
+    from engine.supervisor.handover import go_back, is_pending  # noqa: PLC0415 (rarely needed)
+
+    if is_pending():
+        go_back(problem)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         return _start(arguments)
     except AlreadyRunningError as error:
@@ -79,7 +104,7 @@ def _start(arguments: argparse.Namespace) -> int:
     own_keys: dict[str, str] = {}
     cluster_id = None
     if arguments.embedded:
-        service, cluster_id = _embedded_kafka(worker.data_dir / "kafka")
+        service, cluster_id = _handed_kafka(worker) or _embedded_kafka(worker)
         services.append(service)
         own_keys[_BROKER] = f"{service.ready_host}:{service.ready_port}"
     config = worker.config
@@ -98,7 +123,8 @@ def _start(arguments: argparse.Namespace) -> int:
         host=worker.host,
         port=worker.port,
         boot_fd=seal(boot, "herder boot"),
-        herder_argv=_HERDER,
+        herder_argv=(*_HERDER, "{socket}", "{boot}"),
+        herder_check=(*_HERDER, "check"),
         preload=config.zygote_preload,
         log_format=config.log_format,
         log_level=config.log_level,
@@ -146,12 +172,26 @@ def _worker_id(config: WorkerConfig, host: str, port: int) -> str:
     return f"{known}:{config.rest_advertised_port or port}"
 
 
-def _embedded_kafka(data_dir: Path) -> tuple[Service, str | None]:
+def _handed_kafka(worker: Worker) -> tuple[Service, str | None] | None:
+    """The broker that runs already, where we go on from another engine."""
+    if HANDOVER not in os.environ:
+        return None
+    from engine.kafka.embedded.broker import read_node  # noqa: PLC0415 (not without --embedded)
+    from engine.supervisor.handover import received  # noqa: PLC0415 (rarely needed)
+
+    handed, _ = received()
+    node = read_node(worker.data_dir / "kafka")
+    found = [each.service() for each in handed.services]
+    return (found[0], node.cluster_id if node else None) if found else None
+
+
+def _embedded_kafka(worker: Worker) -> tuple[Service, str | None]:
     """How to start it, and the id of its cluster."""
     from engine.cli.kafka import cache_dir, show_progress  # noqa: PLC0415 (not without --embedded)
     from engine.kafka.embedded.artifacts import EmbeddedKafkaError  # noqa: PLC0415
     from engine.kafka.embedded.broker import EmbeddedKafka, read_node  # noqa: PLC0415
 
+    data_dir = worker.data_dir / "kafka"
     try:
         with show_progress() as on_progress:
             service = EmbeddedKafka(data_dir, cache_dir(os.environ)).prepare(on_progress)

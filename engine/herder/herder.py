@@ -1,7 +1,7 @@
 """What the REST API asks of a herder (upstream: ``Herder``), and the values it gets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, Sample, TaskReport
+from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
 
 
 class BadRequestError(ConnectError):
@@ -119,6 +119,7 @@ class WorkerView:
     zygote_restarts: int = 0
     herder_restarts: int = 0
     journal_file: Path | None = None
+    upgrade: UpgradeState = field(default_factory=UpgradeState)
 
 
 class Herder(Protocol):
@@ -186,6 +187,9 @@ class Herder(Protocol):
 
     async def reload(self) -> Reloaded:
         """Read the connector files of the command line again and apply what changed."""
+
+    def request_upgrade(self) -> int:
+        """Have the installed version take the running one's place; the number of the attempt."""
 
     async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
         """Check a configuration without using it."""

@@ -46,6 +46,8 @@ from engine.wire.message import (
     SyncEnd,
     TaskEvent,
     TaskSnapshot,
+    UpgradeRequested,
+    UpgradeState,
     Welcome,
 )  # fmt: skip
 
@@ -135,7 +137,9 @@ class HerderProcess:
         if events:
             self._take_events(events)
 
-    def _take(self, message: SupervisorToHerder, descriptors: list[int]) -> None:
+    def _take(  # noqa: C901 (a table: one line a message)
+        self, message: SupervisorToHerder, descriptors: list[int]
+    ) -> None:
         match message:
             case Welcome(supervisor_pid, epoch):
                 self._facts.supervisor_pid = supervisor_pid
@@ -152,10 +156,15 @@ class HerderProcess:
                 self._table.sampled(message.tasks)
             case PlanEnded(token, problem):
                 self._client.ended(token, problem)
+            case UpgradeState():
+                self._facts.upgrade = message
             case Reload():
                 self._background.run(self._reload())
             case _:
                 get_logger(__name__).warning("unexpected message", message=message)
+
+    def _request_upgrade(self) -> None:
+        self._link.send(UpgradeRequested())
 
     async def _reload(self) -> None:
         if self.herder is None:
@@ -207,7 +216,9 @@ class HerderProcess:
         if planning.done() and isinstance(planning.exception(), StartRefusedError):
             return await self._outcome(planning)
         files = ConnectorFiles(self._boot, connectors)
-        self.herder = StandaloneHerder(connectors, self._table, planner, self._facts, files)
+        self.herder = StandaloneHerder(
+            connectors, self._table, planner, self._facts, files, self._request_upgrade
+        )
         close = await self._serve(self.herder, serve)
         try:
             code = await self._outcome(planning)

@@ -1,8 +1,8 @@
 """The herder of one worker without a cluster: what the REST API asks, answered from one process."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from engine.herder.task_table import TaskTable
 from engine.herder.worker_connectors import WorkerConnectors
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, Samples
+from engine.wire.message import Reloaded, Samples, UpgradeState
 
 _UNKNOWN = "Unknown connector: {}"
 _LONGEST_NAME = 4096
@@ -41,6 +41,7 @@ class WorkerFacts:
     supervisor_pid: int = 0
     kafka_cluster_id: str | None = None
     samples: Samples | None = None
+    upgrade: UpgradeState = field(default_factory=UpgradeState)
     is_ready: bool = False
     journal_file: Path | None = None
 
@@ -55,12 +56,14 @@ class StandaloneHerder:
         planner: Planner,
         facts: WorkerFacts,
         files: ConnectorFiles,
+        request_upgrade: Callable[[], None],
     ) -> None:
         self._connectors = connectors
         self._table = table
         self._planner = planner
         self._facts = facts
         self._files = files
+        self._request_upgrade = request_upgrade
         self._background = Background()
 
     # ---- reading ------------------------------------------------------------------------------
@@ -128,6 +131,7 @@ class StandaloneHerder:
             zygote_restarts=samples.zygote_restarts,
             herder_restarts=samples.herder_restarts,
             journal_file=self._facts.journal_file,
+            upgrade=self._facts.upgrade,
         )
 
     # ---- changing -----------------------------------------------------------------------------
@@ -226,6 +230,11 @@ class StandaloneHerder:
     async def reload(self) -> Reloaded:
         """See the protocol."""
         return await self._background.finish(self._files.reload())
+
+    def request_upgrade(self) -> int:
+        """See the protocol."""
+        self._request_upgrade()
+        return self._facts.upgrade.attempts + 1
 
     # ---- plugins ------------------------------------------------------------------------------
 

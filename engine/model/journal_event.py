@@ -11,7 +11,7 @@ committed ``before`` and ``after`` under ``offsets``.
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ _ORDERED: Final = (ExitClass.STOPPED, ExitClass.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
-class _Last:
+class LastRecorded:
     """What was recorded of a task before."""
 
     condition: Condition | None = None
@@ -61,7 +61,7 @@ class TaskTransitions:
     """Remembers of each task what was recorded last, which the next event refers to."""
 
     def __init__(self) -> None:
-        self._last: dict[TaskId, _Last] = {}
+        self._last: dict[TaskId, LastRecorded] = {}
 
     def fields(
         self,
@@ -80,7 +80,7 @@ class TaskTransitions:
             death: of the process that ended last.
             actor: who asked for it just now, if somebody did.
         """
-        last = self._last.get(task, _Last())
+        last = self._last.get(task, LastRecorded())
         if event == "forked":
             self._last[task] = replace(last, pid=pid)
             return None
@@ -105,9 +105,17 @@ class TaskTransitions:
         self._remember(task, event, state, actor, ended)
         return fields
 
+    def known(self) -> tuple[tuple[TaskId, LastRecorded], ...]:
+        """What is remembered, for a successor."""
+        return tuple(self._last.items())
+
+    def remember(self, known: Iterable[tuple[TaskId, LastRecorded]]) -> None:
+        """What a predecessor knew."""
+        self._last.update(known)
+
     def ordered(self, task: TaskId, actor: str | None) -> None:
         """Somebody gave an order that shows later."""
-        self._last[task] = replace(self._last.get(task, _Last()), actor=actor)
+        self._last[task] = replace(self._last.get(task, LastRecorded()), actor=actor)
 
     def _remember(
         self, task: TaskId, event: str, state: TaskState, actor: str | None, ended: Death | None
@@ -115,8 +123,8 @@ class TaskTransitions:
         if event == "gone":
             self._last.pop(task, None)
             return
-        last = self._last.get(task, _Last())
-        self._last[task] = _Last(
+        last = self._last.get(task, LastRecorded())
+        self._last[task] = LastRecorded(
             condition=_BECOMES.get(event, last.condition),
             pid=None if ended else last.pid,
             actor=None if event in _ENDS_ORDER else actor,
@@ -126,7 +134,7 @@ class TaskTransitions:
 
 
 def _why(  # noqa: C901 (a table: one line an event)
-    event: str, state: TaskState, last: _Last, death: Death | None, actor: str | None
+    event: str, state: TaskState, last: LastRecorded, death: Death | None, actor: str | None
 ) -> str | None:
     match event:
         case "starting":
@@ -149,7 +157,7 @@ def _why(  # noqa: C901 (a table: one line an event)
             return None
 
 
-def _why_started(state: TaskState, last: _Last, death: Death | None, actor: str | None) -> str:
+def _why_started(state: TaskState, last: LastRecorded, death: Death | None, actor: str | None) -> str:
     if last.condition is None:
         return "it is wanted"
     if last.config_hash != state.process_hash:

@@ -28,6 +28,7 @@ class EngineResource:
             Route("GET", f"/engine/tasks/{CONNECTOR}/{TASK}", self._task),
             Route("GET", "/engine/worker", self._worker),
             Route("POST", "/engine/reload", self._reload),
+            Route("POST", "/engine/upgrade", self._upgrade),
         ]
 
     async def _tasks(self, _request: web.Request) -> web.Response:
@@ -50,3 +51,6 @@ class EngineResource:
 
     async def _reload(self, _request: web.Request) -> web.Response:
         return answer(reloaded_json(await self._herder.reload()))
+
+    async def _upgrade(self, _request: web.Request) -> web.Response:
+        return answer({"attempt": self._herder.request_upgrade()}, 202)

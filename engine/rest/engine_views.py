@@ -7,7 +7,7 @@ from engine.herder.herder import TaskView, WorkerView
 from engine.model.slot import FIELDS, FIRST_COUNTER, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
-from engine.wire.message import Reloaded, Sample
+from engine.wire.message import Reloaded, Sample, UpgradeState
 
 _COUNTERS: Final = FIELDS[FIRST_COUNTER:]
 
@@ -91,6 +91,7 @@ def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
         "loop_lag_seconds": worker.loop_lag_seconds,
         "zygote_restarts": worker.zygote_restarts,
         "herder_restarts": worker.herder_restarts,
+        "upgrade": upgrade_json(worker.upgrade),
         "tasks": dict(tasks),
     }
 
@@ -101,4 +102,14 @@ def reloaded_json(reloaded: Reloaded) -> dict[str, Any]:
         "changed": dict(reloaded.changed),
         "problems": list(reloaded.problems),
         "pending": list(reloaded.pending),
+    }
+
+
+def upgrade_json(upgrade: UpgradeState) -> dict[str, Any]:
+    """How many upgrades there were, and what came of the last."""
+    return {
+        "attempts": upgrade.attempts,
+        "upgrades": upgrade.upgrades,
+        "is_running": upgrade.is_running,
+        "problem": upgrade.problem,
     }

@@ -6,6 +6,14 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+HANDOVER: Final = "ENGINE_HANDOVER"
+"""See :mod:`engine.supervisor.handover`."""
+
+_OURS: Final = (
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", HANDOVER,
+)  # fmt: skip
 
 _RESET = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
@@ -57,8 +65,7 @@ def _above(fd: int, least: int) -> int:
 
 def _inherited() -> dict[str, str]:
     """The environment without what was meant for this process alone."""
-    ours = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
-    return {k: v for k, v in os.environ.items() if k not in ours}
+    return {k: v for k, v in os.environ.items() if k not in _OURS}
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

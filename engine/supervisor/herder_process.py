@@ -4,7 +4,7 @@ import asyncio
 import collections
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -54,7 +54,7 @@ class HerderProcess:
         self._is_closing = False
         self._on_message: OnMessage = lambda _message, _descriptors: None
         self._on_connected: Callable[[], None] = lambda: None
-        self._on_refused: Callable[[int], None] = lambda _code: None
+        self._on_refused: Callable[[int], None] | None = None
         self.pid: int | None = None
         self.restarts = 0
         self.is_ready = False
@@ -63,14 +63,15 @@ class HerderProcess:
         self,
         on_connected: Callable[[], None],
         on_message: OnMessage,
-        on_refused: Callable[[int], None],
+        on_refused: Callable[[int], None] | None,
     ) -> None:
         """Execute a herder, now and whenever it ends.
 
         Args:
             on_connected: called for every new herder, to greet it.
             on_message: called for everything it says, with descriptors that the callee owns.
-            on_refused: called when the first herder ends before it was ready: with its exit code.
+            on_refused: called when the first herder ends before it was ready: with its exit code;
+                None to try again even then.
         """
         self._on_connected = on_connected
         self._on_message = on_message
@@ -173,8 +174,9 @@ class HerderProcess:
         self._output.drain()
         if self._is_closing:
             return
-        if not was_ready and self.restarts == 0 and status.code is not None:
-            self._on_refused(status.code)
+        on_refused, self._on_refused = self._on_refused, None
+        if on_refused is not None and not was_ready and status.code is not None:
+            on_refused(status.code)
             return
         self._log.warning("the herder ended; tasks go on without it", status=str(status))
         self._execute_later()
@@ -186,6 +188,21 @@ class HerderProcess:
 
     def _execute_again(self) -> None:
         if not self._is_closing:
+            self._execute()
+
+    @property
+    def unacknowledged(self) -> tuple[TaskEvent, ...]:
+        """Events that nobody has stored yet."""
+        return tuple(self._unacknowledged)
+
+    def remember(self, events: Iterable[TaskEvent]) -> None:
+        """Events that an earlier supervisor could not get stored; called before the start."""
+        self._unacknowledged.extend(events)
+
+    def come_back(self) -> None:
+        """After :meth:`close_socket`, all the same: a new herder is wanted."""
+        self._is_closing = False
+        if self.pid is None:
             self._execute()
 
     def close_socket(self) -> None:

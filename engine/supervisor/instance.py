@@ -19,25 +19,32 @@ class Instance:
     """The lock of a data directory, held until the process ends.
 
     Attributes:
+        lock_fd: the descriptor that holds it.
         epoch: number of this run, greater than that of every run before.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, handed: tuple[int, int] | None = None) -> None:
         """Make the directory, lock it, count the run.
+
+        Args:
+            handed: descriptor and epoch of another supervisor in this process, whose run goes on.
 
         Raises:
             AlreadyRunningError: somebody else holds the lock; nothing was touched.
             DataDirError: the directory cannot be written.
         """
+        if handed is not None:
+            self.lock_fd, self.epoch = handed
+            return
         try:
             for name in (".", "tasks", "logs", "journal", "offsets"):
                 (data_dir / name).mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self.lock_fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 self._lock(data_dir)
                 self.epoch = _next_epoch(data_dir / "epoch")
             except (OSError, DataDirError):
-                os.close(self._fd)
+                os.close(self.lock_fd)
                 raise
         except OSError as error:
             raise DataDirError(
@@ -47,14 +54,14 @@ class Instance:
 
     def _lock(self, data_dir: Path) -> None:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            pid = os.pread(self.lock_fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise AlreadyRunningError(
                 f"data directory {data_dir} is in use by another engine (pid {pid})"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        os.ftruncate(self.lock_fd, 0)
+        os.pwrite(self.lock_fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def _next_epoch(path: Path) -> int:

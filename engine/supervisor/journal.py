@@ -17,6 +17,7 @@ from engine.model.death import Death
 from engine.model.journal_event import TaskTransitions
 from engine.model.task_id import TaskId
 from engine.model.task_state import TaskState
+from engine.supervisor.handover import JournalHandover
 from engine.supervisor.log import encoded, now_text
 from engine.supervisor.log_file import LogFile
 from engine.supervisor.settings import Retention
@@ -50,6 +51,18 @@ class Journal:
         self._actor: str | None = None
         self._tasks = TaskTransitions()
         self.lost = 0
+
+    def hand_over(self) -> JournalHandover:
+        """What a successor needs to go on; what the disk takes now is written."""
+        self.write()
+        return JournalHandover(self._seq, b"".join(self._waiting), self._tasks.known())
+
+    def take_over(self, handed: JournalHandover) -> None:
+        """Go on where a predecessor stopped, in the same run of the engine."""
+        self._seq = handed.seq
+        self._tasks.remember(handed.known)
+        for line in handed.waiting.splitlines(keepends=True):
+            self._keep(line)
 
     @property
     def problem(self) -> str | None:

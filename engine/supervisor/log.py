@@ -65,6 +65,11 @@ class Console:
         self.dropped += size
         self._untold += size
 
+    @property
+    def waiting(self) -> bytes:
+        """What nobody has read yet."""
+        return b"".join(self._waiting)
+
     def flush(self) -> None:
         """Write what waits, as far as the reader takes it; called on every tick."""
         while self._waiting and (self._is_file or self._poll.poll(0)):

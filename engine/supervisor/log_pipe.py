@@ -15,6 +15,7 @@ import msgspec
 
 from engine.model.log_line import RECORD_SEPARATOR
 from engine.model.token_bucket import TokenBucket
+from engine.supervisor.handover import PipeHandover
 from engine.supervisor.launch import Pipe, open_output
 from engine.supervisor.log import Log, now_text
 from engine.supervisor.log_file import LogFile
@@ -76,6 +77,24 @@ class LogPipe:
     def _listen(self) -> None:
         self._again = None
         asyncio.get_running_loop().add_reader(self._read_fd, self._read)
+
+    @staticmethod
+    def take_over(
+        log: Log, context: dict[str, Any], path: Path | None, handed: PipeHandover
+    ) -> "LogPipe":
+        """The pipe of a supervisor before us, with the line that it was in the middle of."""
+        pipe = LogPipe(log, context, path, (handed.read_fd, handed.write_fd))
+        pipe._partial, pipe._lost, pipe._untold = handed.partial, handed.lost, handed.untold
+        pipe.tail += handed.tail
+        pipe.errors = handed.errors
+        return pipe
+
+    def hand_over(self) -> PipeHandover:
+        """What a successor needs to go on reading."""
+        return PipeHandover(
+            self._read_fd, self.write_fd, self._partial, bytes(self.tail), self._lost,
+            self._untold, self.errors,
+        )  # fmt: skip
 
     def _read(self, *, is_last: bool = False) -> int:
         try:

@@ -3,6 +3,7 @@
 Python's tracebacks and faulthandler's reports are recognized in what is printed.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.model.log_line import LEVELS
@@ -13,6 +14,7 @@ _TRACEBACK: Final = "Traceback (most recent call last)"
 _FATAL: Final = "Fatal Python error: "
 
 
+@dataclass(slots=True)
 class NoticedErrors:
     """Hears every event and every printed line of one process, in order.
 
@@ -20,13 +22,13 @@ class NoticedErrors:
         first: ``timestamp``, ``text`` and, if there was one, ``trace`` of the first error.
         last: the same of the last one.
         count: how many there were.
+        traceback: the lines so far of one that is being printed.
     """
 
-    def __init__(self) -> None:
-        self._traceback: list[str] | None = None
-        self.first: dict[str, str] | None = None
-        self.last: dict[str, str] | None = None
-        self.count = 0
+    first: dict[str, str] | None = None
+    last: dict[str, str] | None = None
+    count: int = 0
+    traceback: list[str] | None = None
 
     def event(self, event: dict[str, Any]) -> None:
         """An event of the engine or of a library that uses logging."""
@@ -43,19 +45,19 @@ class NoticedErrors:
     def printed(self, line: str, timestamp: str) -> None:
         """A line that was printed."""
         if line.startswith(_TRACEBACK):
-            self._traceback = [line]
-        elif self._traceback is not None:
+            self.traceback = [line]
+        elif self.traceback is not None:
             self._continue(line, timestamp)
         elif line.startswith(_FATAL):
             self._notice(timestamp, line, "")
 
     def _continue(self, line: str, timestamp: str) -> None:
-        lines = self._traceback
+        lines = self.traceback
         assert lines is not None
         lines.append(line)
         if line[:1].isspace() and len(lines) < _MOST_LINES:
             return
-        self._traceback = None
+        self.traceback = None
         self._notice(timestamp, line, "\n".join(lines))
 
     def _notice(self, timestamp: str, text: str, trace: str) -> None:

@@ -18,11 +18,13 @@ class ServiceProcess:
     """Starts a service and starts it again whenever it ends.
 
     Attributes:
-        restarts: how often that was.
+        service: how it is started.
+        pid: None while it does not run.
+        restarts: how often it was started again.
     """
 
     def __init__(self, service: Service, data_dir: Path, log: Log, reaper: Reaper) -> None:
-        self._service = service
+        self.service = service
         self._output = data_dir / "logs" / f"{service.log_name}.log"
         self._log = log
         self._reaper = reaper
@@ -37,7 +39,7 @@ class ServiceProcess:
         Raises:
             OSError: it cannot be executed.
         """
-        service = self._service
+        service = self.service
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(self._output, flags, 0o640)
         argv = dying_with_parent(["/usr/bin/env", "-C", str(service.cwd), *service.argv])
@@ -49,13 +51,22 @@ class ServiceProcess:
         self._reaper.watch(self.pid, self._exited, kills_group=True)
         self._log.info("service started", service=service.name, pid=self.pid)
 
+    def take_over(self, pid: int | None) -> None:
+        """Watch what another supervisor in this process has started, or start it."""
+        if pid is None:
+            self._start_later()
+            return
+        self.pid = pid
+        self._backoff.started(asyncio.get_running_loop().time())
+        self._reaper.watch(pid, self._exited, kills_group=True)
+
     def _exited(self, status: ExitStatus) -> None:
         self.pid = None
         if self._is_closing:
             return
         self._log.error(
             "a service ended; it is started again",
-            service=self._service.name,
+            service=self.service.name,
             status=str(status),
             output=str(self._output),
         )

@@ -45,6 +45,7 @@ class Settings:
         boot_fd: sealed memory with the herder's boot message.
         herder_argv: arguments after the interpreter; ``{socket}`` and ``{boot}`` stand for
             descriptor numbers. Empty for a supervisor without a herder.
+        herder_check: arguments with which a herder only says whether it could work.
         preload: modules that the zygote imports besides its own.
         output: limits of the logs.
         journal: how much is kept of the journal.
@@ -55,6 +56,7 @@ class Settings:
     port: int | None = 8083
     boot_fd: int = -1
     herder_argv: Sequence[str] = ()
+    herder_check: Sequence[str] = ()
     preload: tuple[str, ...] = ()
     log_format: str = "auto"
     log_level: str = "info"

@@ -38,6 +38,7 @@ from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_state import TaskState
+from engine.supervisor.handover import TaskHandover, TimerHandover
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
@@ -71,20 +72,27 @@ class SupervisedTask:
         death: how the last process ended.
     """
 
-    def __init__(self, host: Host, task: TaskId, data_dir: Path, generation: int) -> None:
+    def __init__(
+        self,
+        host: Host,
+        task: TaskId,
+        data_dir: Path,
+        generation: int = 0,
+        handed: TaskHandover | None = None,
+    ) -> None:
         self.id = task
-        self.state = TaskState(generation=generation)
+        self.state = handed.state if handed else TaskState(generation=generation)
         self.slot_name = f"slot {task.file_stem}"[:200]
-        self.slot_fd = os.memfd_create(self.slot_name, os.MFD_CLOEXEC)
-        os.ftruncate(self.slot_fd, SLOT_BYTES)
+        self.slot_fd = handed.slot_fd if handed else _shared_memory(self.slot_name)
         self._map = mmap.mmap(self.slot_fd, SLOT_BYTES)
         self.slot = Slot(memoryview(self._map))
         self.death: Death | None = None
         self._host = host
-        self._log = LogPipe(
-            host.log,
-            {"connector": task.connector, "task": task.task},
-            data_dir / "logs" / f"{task.file_stem}.log",
+        context, path = self._context, data_dir / "logs" / f"{task.file_stem}.log"
+        self._log = (
+            LogPipe.take_over(host.log, context, path, handed.log)
+            if handed
+            else LogPipe(host.log, context, path)
         )
         self._config_fd = -1
         listeners = Listeners(
@@ -94,7 +102,10 @@ class SupervisedTask:
         )
         self._process = TaskProcess(host, self.title, self.slot_name, listeners)
         self._timer: asyncio.TimerHandle | None = None
+        self._armed: tuple[Timer, int] = (Timer.START, 0)
         self._words: Failing | None = None
+        if handed is not None:
+            self._take_over(handed)
 
     @property
     def title(self) -> str:
@@ -105,6 +116,39 @@ class SupervisedTask:
     def pid(self) -> int | None:
         """Of the process; None while there is none or its birth is not announced."""
         return self._process.pid
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it could be handed over: nothing is in the middle of a birth or an end."""
+        return not self._process.is_ending
+
+    def hand_over(self) -> TaskHandover:
+        """All that a successor of this supervisor needs; a birth must not be under way."""
+        timer = self._timer
+        return TaskHandover(
+            connector=self.id.connector,
+            task=self.id.task,
+            state=self.state,
+            slot_fd=self.slot_fd,
+            config_fd=self._config_fd,
+            log=self._log.hand_over(),
+            process=self._process.hand_over(),
+            is_asked=self._process.is_asked,
+            timer=None if timer is None else TimerHandover(*self._armed, timer.when()),
+            words=self._words,
+            death=self.death,
+        )
+
+    def _take_over(self, handed: TaskHandover) -> None:
+        self.death, self._words = handed.death, handed.words
+        self._config_fd = handed.config_fd
+        if handed.process is not None:
+            self._process.take_over(handed.process)
+        elif handed.is_asked:
+            self._spawn(self.state.generation)
+        if handed.timer is not None:
+            left = handed.timer.ends_at - asyncio.get_running_loop().time()
+            self._arm(handed.timer.timer, left, handed.timer.generation)
 
     def configure(self, config_fd: int) -> None:
         """The assignment that the next process gets; the descriptor is ours from now on."""
@@ -178,6 +222,7 @@ class SupervisedTask:
 
     def _arm(self, timer: Timer, seconds: float, generation: int) -> None:
         self._disarm()
+        self._armed = (timer, generation)
         self._timer = asyncio.get_running_loop().call_later(
             seconds, self.handle, TimedOut(generation, timer)
         )
@@ -232,3 +277,9 @@ class SupervisedTask:
         os.close(self.slot_fd)
         if self._config_fd >= 0:
             os.close(self._config_fd)
+
+
+def _shared_memory(name: str) -> int:
+    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    os.ftruncate(fd, SLOT_BYTES)
+    return fd

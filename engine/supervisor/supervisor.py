@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import engine
 from engine.model.lifecycle import KILL_GRACE
 from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
 from engine.model.service import Service
 from engine.model.task_id import TaskId
+from engine.supervisor import handover
+from engine.supervisor.handover import HELD_SIGNALS, Handover, ServiceHandover, own_command
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
 from engine.supervisor.journal import Journal
@@ -28,6 +31,7 @@ from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.supervisor.strays import children, kill_children
 from engine.supervisor.supervised_task import SupervisedTask
+from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
 from engine.wire.message import (
     Ack,
@@ -47,6 +51,8 @@ from engine.wire.message import (
     SyncEnd,
     TaskEvent,
     TaskSnapshot,
+    UpgradeRequested,
+    UpgradeState,
     Welcome,
 )  # fmt: skip
 
@@ -60,6 +66,8 @@ _LATE: Final = 2.0
 _HEALTHY_AFTER: Final = 1200
 """Ticks after which the service manager is told that this start was a good one."""
 
+_FAILED_STARTS: Final = 3
+_QUIET_GRACE: Final = 15.0
 _END_GRACE: Final = 5.0
 _SERVICE_GRACE: Final = 20.0
 
@@ -109,6 +117,7 @@ class Supervisor:
         self._ticks = 0
         self._last_tick = 0.0
         self._loop_lag = 0.0
+        self._upgrade: Upgrade | None = None
         own = (head_start.zygote.pid, head_start.herder.pid) if head_start else ()
         self._not_ours = frozenset(children()).difference(own)  # left by who executed us
         self._grace_until = 0.0
@@ -118,8 +127,12 @@ class Supervisor:
 
     # ---- life -------------------------------------------------------------------------------
 
-    async def run(self) -> int:
-        """Start everything, serve until told to stop; the exit code."""
+    async def run(self, handed: Handover | None = None) -> int:
+        """Start everything, serve until told to stop; the exit code.
+
+        Args:
+            handed: what another supervisor in this process has left, to go on from.
+        """
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,13 +140,22 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             on_hang_up = self._hang_up if _has_terminal() else self.reload
             loop.add_signal_handler(signal.SIGHUP, on_hang_up)
-        self._journal.record("engine_started", pid=os.getpid())
+        if handed is not None:
+            self._journal.take_over(handed.journal)
+        self._journal.record("engine_upgraded" if handed else "engine_started", pid=os.getpid())
         self.reaper.start(self._orphan_ended)
-        for service in self._services:
-            service.start()
+        self._upgrade = Upgrade(self, self._notifier, handed)
+        loop.add_signal_handler(signal.SIGUSR2, self._request_upgrade)
+        if handed is not None:
+            self._take_over(handed)
+        else:
+            for service in self._services:
+                service.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
         if self._settings.herder_argv:
             self.zygote.start()
-            self._herder.start(self._greet, self._hear, self._herder_refused)
+            on_refused = None if handed else self._herder_refused
+            self._herder.start(self._greet, self._hear, on_refused)
         else:
             self._notifier.ready()
         self._last_tick = loop.time()
@@ -230,6 +252,97 @@ class Supervisor:
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(code or 1))
 
+    # ---- the host of an upgrade ---------------------------------------------------------------
+
+    def is_up(self) -> bool:
+        """Whether the zygote and the herder are ready."""
+        return self.zygote.is_ready and self._herder.is_ready
+
+    def fails_to_start(self, handed: Handover) -> str | None:
+        """Which of the two has ended several times since this; None when neither has."""
+        if self.zygote.restarts >= handed.zygote_restarts + _FAILED_STARTS:
+            return "zygote"
+        return (
+            "herder" if self._herder.restarts >= handed.herder_restarts + _FAILED_STARTS else None
+        )
+
+    def is_stopping(self) -> bool:
+        """Whether the service goes down."""
+        return self._stopping is not None
+
+    async def become_quiet(self) -> str | None:
+        """End the herder, and wait until nothing is on its way; why not, if that takes too long."""
+        self.zygote.hold()
+        await self._wait(lambda: not self._plans, _QUIET_GRACE)
+        self._herder.close_socket()
+        await self._wait(lambda: self._herder.pid is None, _END_GRACE)
+        self._herder.kill()
+        await self._wait(self._is_quiet, _QUIET_GRACE)
+        return None if self._is_quiet() else "a process was on its way for too long; try again"
+
+    def _is_quiet(self) -> bool:
+        tasks = self._tasks.values()
+        return self._herder.pid is None and self.zygote.is_idle and all(t.is_settled for t in tasks)
+
+    def go_on(self) -> None:
+        """Undo :meth:`become_quiet`."""
+        self.zygote.hold(False)
+        if self._stopping is None:
+            self._herder.come_back()
+
+    def hand_over(self, attempts: int, upgrades: int) -> Handover:
+        """All that a successor in this process must know."""
+        self.log.console.flush()
+        return Handover(
+            version=engine.__version__,
+            command=own_command(),
+            data_dir=str(self._settings.data_dir),
+            epoch=self._instance.epoch,
+            lock_fd=self._instance.lock_fd,
+            host=self._settings.host,
+            port=self._settings.port,
+            listener_fd=self._listener.fileno() if self._listener else -1,
+            tasks=tuple(task.hand_over() for task in self._tasks.values()),
+            services=tuple(ServiceHandover.of(s.service, s.pid) for s in self._services),
+            events=self._herder.unacknowledged,
+            seq=self._seq,
+            token=self._token,
+            highest_generation=self._highest_generation,
+            not_ours=tuple(self._not_ours),
+            zygote_restarts=self.zygote.restarts,
+            herder_restarts=self._herder.restarts,
+            attempts=attempts,
+            upgrades=upgrades,
+            journal=self._journal.hand_over(),
+            console=self.log.console.waiting,
+        )
+
+    def _take_over(self, handed: Handover) -> None:
+        self.log.console.write(handed.console)
+        self._seq, self._token = handed.seq, handed.token
+        self._highest_generation = handed.highest_generation
+        self._not_ours = frozenset(handed.not_ours)
+        self.zygote.restarts, self._herder.restarts = handed.zygote_restarts, handed.herder_restarts
+        self._herder.remember(handed.events)
+        for each in handed.tasks:
+            task_id = TaskId(each.connector, each.task)
+            self._tasks[task_id] = SupervisedTask(
+                self, task_id, self._settings.data_dir, handed=each
+            )
+        pids = {service.name: service.pid for service in handed.services}
+        for service in self._services:
+            service.take_over(pids.get(service.service.name))
+        self._grace_until = asyncio.get_running_loop().time() + _LATE
+        handover.forget()
+
+    def _request_upgrade(self) -> None:
+        if self._upgrade is not None:
+            self._upgrade.request()
+
+    def upgrade_changed(self, state: UpgradeState) -> None:
+        """Tell the herder, and with it everybody."""
+        self._herder.send(state)
+
     # ---- the host of the tasks ----------------------------------------------------------------
 
     def next_token(self) -> int:
@@ -282,6 +395,8 @@ class Supervisor:
         for task in self._tasks.values():
             self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
         self._herder.send(SnapshotEnd())
+        if self._upgrade is not None:
+            self._herder.send(self._upgrade.state)
         self._synced = None
 
     def _hear(self, message: HerderToSupervisor, descriptors: list[int]) -> None:
@@ -314,7 +429,10 @@ class Supervisor:
                 self._sync_ended(count)
             case HerderReady():
                 self._herder.is_ready = True
-                self._notifier.ready()
+                if self._upgrade is None or not self._upgrade.is_on_trial:
+                    self._notifier.ready()
+            case UpgradeRequested():
+                self._request_upgrade()
             case Reloaded():
                 self._reloading.ended(message)
             case Refused(connector, problem):
@@ -380,6 +498,8 @@ class Supervisor:
             for task in list(self._tasks.values()):
                 task.check_heartbeat(now_ns)
         self.zygote.check(now)
+        if self._upgrade is not None:
+            self._upgrade.check_trial(now)
         self.log.console.flush()
         self._notifier.alive(now)
         self._ticks += 1

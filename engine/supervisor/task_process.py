@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -11,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from engine.model.exit_status import ExitStatus
+from engine.supervisor.handover import ProcessHandover
 from engine.supervisor.log import Log
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.strays import kill_strays
@@ -60,10 +62,12 @@ class TaskProcess:
 
     Attributes:
         pid: None while its birth is not announced, and after its end.
+        is_ending: it has ended, and what it left is still being looked for.
     """
 
     def __init__(self, makers: Makers, title: str, slot_name: str, listeners: Listeners) -> None:
         self.pid: int | None = None
+        self.is_ending = False
         self._generation = 0
         self._makers = makers
         self._title = title
@@ -84,6 +88,7 @@ class TaskProcess:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:  # no descriptors are left: a failed start like any other
+            self.is_ending = True
             asyncio.get_running_loop().call_soon(self._gone, None, str(error.strerror))
             return
         ours.setblocking(False)
@@ -105,21 +110,43 @@ class TaskProcess:
         )
         self._makers.zygote.submit(self._request)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether one was asked for whose birth is not announced yet."""
+        return self._request is not None
+
+    def hand_over(self) -> ProcessHandover | None:
+        """What a successor of this supervisor needs to go on watching it."""
+        if self.pid is None or self._control is None:
+            return None
+        return ProcessHandover(self._generation, self.pid, self._control.fileno())
+
+    def take_over(self, handed: ProcessHandover) -> None:
+        """Watch what another supervisor in this process has made."""
+        self._generation = handed.generation
+        sock = socket.socket(fileno=handed.control_fd)
+        sock.setblocking(False)
+        self._control = Channel(sock, TaskToSupervisor)
+        self._watch(handed.pid)
+
+    def _watch(self, pid: int) -> None:
+        assert self._control is not None
+        self._pidfd = self._makers.reaper.watch(pid, self._exited, kills_group=True)
+        self.pid = pid
+        # not before: a quick task is ready before its birth is announced
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
+
     def _forked(self, pid: int, control_end: int) -> None:
         os.close(control_end)
         is_cancelled = self._request is not None and self._request.is_cancelled
         self._request = None
         try:
-            self._pidfd = self._makers.reaper.watch(pid, self._exited, kills_group=True)
+            self._watch(pid)
         except OSError as error:  # what cannot be watched must not live
             os.kill(pid, signal.SIGKILL)
             self._close_control()
             self._gone(None, f"it cannot be watched: {error.strerror}")
             return
-        self.pid = pid
-        assert self._control is not None
-        # not before: a quick task is ready before its birth is announced
-        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive, self._control)
         self._listeners.on_forked()
         if is_cancelled:
             self.kill()
@@ -134,6 +161,7 @@ class TaskProcess:
 
     def _exited(self, status: ExitStatus) -> None:
         self.pid = None
+        self.is_ending = True
         self._pidfd = -1
         self._drain_control()
         self._close_control()
@@ -148,6 +176,7 @@ class TaskProcess:
         self._gone(status)
 
     def _gone(self, status: ExitStatus | None, reason: str = "") -> None:
+        self.is_ending = False
         self._listeners.on_swept(self._generation, status, reason)
 
     # ---- what it is told ----------------------------------------------------------------------

@@ -77,6 +77,7 @@ class Zygote:
         self._sent: dict[int, Request] = {}
         self._channel: Channel[ZygoteToSupervisor] | None = None
         self._is_ready = False
+        self._is_held = False
         self._is_preloading = False
         self._failed_preloads = 0
         self._longest_preload = longest_preload
@@ -113,6 +114,21 @@ class Zygote:
         self._channel = Channel(launched.sock, ZygoteToSupervisor)
         loop.add_reader(launched.sock.fileno(), self._receive)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has said that it can fork."""
+        return self._is_ready
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no process is under way."""
+        return not self._sent
+
+    def hold(self, is_held: bool = True) -> None:  # noqa: FBT001, FBT002 (reads as it is meant)
+        """Ask for nothing more, or go on asking; what is submitted meanwhile waits."""
+        self._is_held = is_held
+        self._send_waiting()
+
     def submit(self, request: Request) -> None:
         """Ask for a process."""
         self._waiting.append(request)
@@ -128,7 +144,7 @@ class Zygote:
 
     def _send_waiting(self) -> None:
         now = asyncio.get_running_loop().time()
-        while self._is_ready and self._waiting and len(self._sent) < _MOST_AT_ONCE:
+        while self._may_send() and self._waiting:
             request = self._waiting.popleft()
             if request.is_cancelled:
                 request.on_failed("cancelled")
@@ -143,6 +159,9 @@ class Zygote:
                 self._forget(request.fork.token)
                 self._waiting.appendleft(request)
                 return
+
+    def _may_send(self) -> bool:
+        return self._is_ready and not self._is_held and len(self._sent) < _MOST_AT_ONCE
 
     def _forget(self, token: int) -> Request | None:
         request = self._sent.pop(token, None)

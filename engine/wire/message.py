@@ -211,6 +211,10 @@ class HerderReady(Message, frozen=True, array_like=True):
     """The REST API answers and the first set of tasks is told."""
 
 
+class UpgradeRequested(Message, frozen=True, array_like=True):
+    """Somebody wants the installed version to take the place of the running one."""
+
+
 class Reloaded(Message, frozen=True, array_like=True):
     """The connector files were read again; the answer to Reload.
 
@@ -324,6 +328,22 @@ class Samples(Message, frozen=True, array_like=True):
     loop_lag_seconds: float
     zygote_restarts: int
     herder_restarts: int
+
+
+class UpgradeState(Message, frozen=True, array_like=True):
+    """What upgrades there were; told to each new herder, and when it changes.
+
+    Attributes:
+        attempts: how many were begun.
+        upgrades: how many came up.
+        is_running: one is under way.
+        problem: why the last one did not come up.
+    """
+
+    attempts: int = 0
+    upgrades: int = 0
+    is_running: bool = False
+    problem: str | None = None
 
 
 class Reload(Message, frozen=True, array_like=True):
@@ -507,10 +527,12 @@ class PlanAnswer(msgspec.Struct, frozen=True):
 
 
 PlanToHerder = PlanStage | PlanDone
-SupervisorToHerder = Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload
+SupervisorToHerder = (
+    Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload | UpgradeState
+)
 HerderToSupervisor = (
     SyncBegin | Desire | SyncEnd | Drop | RestartTask | Remark | Plan | Ack | HerderReady | Reloaded
-    | Refused
+    | UpgradeRequested | Refused
 )  # fmt: skip
 SupervisorToTask = TargetChanged | Stop
 TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition

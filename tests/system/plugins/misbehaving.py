@@ -52,12 +52,16 @@ class MisbehavingTask(SourceTask):
         self._config = config
         self._wait = float(config.get("poll.ms", "20")) / 1000
         self._orders = Path(config["orders.dir"]) / config["task.name"]
+        self._said = 0
         obey(config.get("at.start"))
         if config.get("progresses"):
             self.context._runtime.progressed()  # type: ignore[attr-defined]
 
     def poll(self) -> SourceBatch | Sequence[SourceRecord] | None:
         threading.Event().wait(self._wait)
+        if "chatters" in self._config:
+            print("".join(f"word {self._said + n}\n" for n in range(50)), end="", flush=True)
+            self._said += 50
         try:
             order = self._orders.read_text()
             self._orders.unlink()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded
+from engine.wire.message import Reloaded, UpgradeState
 from tests.unit.cli.conftest import Engine
 from tests.unit.rest.fake_herder import SINK, SOURCE, FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer
@@ -164,6 +164,22 @@ def test_a_reload_tells_what_it_did_and_fails_when_something_was_refused(
     assert ctl("reload") == (1, "", "engine ctl: c.json: gone\n")
     shown = json.loads(ctl("reload", "--json").out)
     assert shown == {"changed": {}, "problems": ["c.json: gone"], "pending": []}
+
+
+def test_an_upgrade_is_waited_for_and_tells_the_versions_or_the_problem(
+    ctl: Engine, herder: FakeHerder
+) -> None:
+    said = "upgraded from 0.1.0 to 0.1.0; 0 tasks went on undisturbed\n"
+    assert ctl("upgrade") == (0, said, "")
+    herder.upgraded = UpgradeState(problem="the new version is broken")
+    told = "engine ctl: Not upgraded: the new version is broken\n"
+    assert ctl("upgrade") == (1, "", told)
+    shown = json.loads(ctl("upgrade", "--json").out)
+    assert (shown["attempts"], shown["problem"]) == (3, "the new version is broken")
+    herder.upgraded = UpgradeState(is_running=True)
+    late = ctl("upgrade", "--wait", "0.2")
+    assert (late.code, late.out) == (3, "")
+    assert "not over after 0.2 s" in late.err
 
 
 def test_a_file_that_is_refused_does_not_keep_the_others(

@@ -39,6 +39,7 @@ from engine.wire.message import (
     TaskEvent,
     TaskReport,
     TaskSnapshot,
+    UpgradeRequested,
     Welcome,
 )  # fmt: skip
 from engine.wire.sealed import unseal
@@ -131,7 +132,7 @@ class FakeSupervisor:
                 self._events = [event for event in self._events if event.seq > seq]
             case HerderReady():
                 self.is_ready = True
-            case SyncBegin() | SyncEnd() | Refused() | Reloaded() | Remark():
+            case SyncBegin() | SyncEnd() | Refused() | Reloaded() | Remark() | UpgradeRequested():
                 pass
 
     def _desire(self, desire: Desire, memory: int) -> None:

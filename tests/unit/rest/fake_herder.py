@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.api.config import HIGH, ConfigKey, ConfigType, Importance
 from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.herder import (
@@ -24,7 +26,7 @@ from engine.herder.herder import (
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, Sample, TaskReport
+from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
@@ -67,6 +69,8 @@ class FakeHerder:
         slots: slot values by task.
         offsets_problem: why offsets cannot be told.
         reloaded: answer of :meth:`reload`.
+        upgrade: what :meth:`worker_view` says of upgrades.
+        upgraded: what that will be after the next one.
         sampled_pids: pids of the processes that were measured last, where it is not the one alive.
     """
 
@@ -78,6 +82,8 @@ class FakeHerder:
         self.slots: dict[TaskId, Mapping[str, int]] = {}
         self.offsets_problem = ""
         self.reloaded = Reloaded()
+        self.upgrade = UpgradeState()
+        self.upgraded = UpgradeState(upgrades=1)
         self.sampled_pids: dict[TaskId, int] = {}
         self.generation = 0
 
@@ -251,6 +257,10 @@ class FakeHerder:
     async def reload(self) -> Reloaded:
         return self.reloaded
 
+    def request_upgrade(self) -> int:
+        self.upgrade = msgspec.structs.replace(self.upgraded, attempts=self.upgrade.attempts + 1)
+        return self.upgrade.attempts
+
     # -- plugins -------------------------------------------------------------------------------
 
     async def validate(self, config: Mapping[str, str | None]) -> ConfigInfos:
@@ -302,7 +312,9 @@ class FakeHerder:
         return TaskView(task, kind, report, slot, sample, self.logs.get(task))
 
     def worker_view(self) -> WorkerView:
-        return WorkerView("0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2)
+        return WorkerView(
+            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, self.upgrade
+        )
 
     # -- for tests -----------------------------------------------------------------------------
 

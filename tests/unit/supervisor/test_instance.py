@@ -108,7 +108,7 @@ def test_the_lock_is_not_inherited_by_programs(tmp_path: Path) -> None:
     """A child that outlives its engine must not keep the next one out."""
     instance = Instance(tmp_path)
 
-    assert fcntl.fcntl(instance._fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    assert fcntl.fcntl(instance.lock_fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
 
 
 @pytest.mark.parametrize("text", ["", "x\n", "\xff"])
