@@ -157,7 +157,9 @@ def _why(  # noqa: C901 (a table: one line an event)
             return None
 
 
-def _why_started(state: TaskState, last: LastRecorded, death: Death | None, actor: str | None) -> str:
+def _why_started(
+    state: TaskState, last: LastRecorded, death: Death | None, actor: str | None
+) -> str:
     if last.condition is None:
         return "it is wanted"
     if last.config_hash != state.process_hash:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,7 @@ def kill_strays(title: str, slot_name: str, is_known: Callable[[int], bool]) -> 
     return found
 
 
-def kill_children(but: frozenset[int]) -> int:
+def kill_children(but: Collection[int]) -> int:
     """SIGKILL every child that is left when the service ends; how many there were."""
     return sum(_kill(pid) for pid in children() if pid not in but)
 

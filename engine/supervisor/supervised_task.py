@@ -39,6 +39,7 @@ from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_state import TaskState
 from engine.supervisor.handover import TaskHandover, TimerHandover
+from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
@@ -277,6 +278,28 @@ class SupervisedTask:
         os.close(self.slot_fd)
         if self._config_fd >= 0:
             os.close(self._config_fd)
+
+
+def log_change(log: Log, task: SupervisedTask, event: str) -> None:
+    """Say what happened to a task; ``event`` is that of a TaskEvent."""
+    state = task.state
+    context = {"connector": task.id.connector, "task": task.id.task}
+    match event:
+        case "exited":
+            log.info("task process ended", **context, reason=state.reason)
+        case "backoff":
+            delay = round(task.report().retry_in or 0, 3)
+            log.warning("task will be restarted", **context, reason=state.reason, seconds=delay)
+        case "failed" | "unresponsive" | "unkillable":
+            log.error(f"task {event}", **context, reason=state.reason)
+        case "running" | "paused":
+            log.info(f"task {event}", **context, pid=task.pid)
+        case "note" if state.note:
+            log.warning("task condition", **context, condition=state.note)
+        case "note":
+            log.info("task condition is over", **context)
+        case _:
+            log.debug(f"task {event}", **context, generation=state.generation)
 
 
 def _shared_memory(name: str) -> int:

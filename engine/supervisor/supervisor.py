@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import engine
 from engine.model.lifecycle import KILL_GRACE
 from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
 from engine.model.service import Service
 from engine.model.task_id import TaskId
-from engine.supervisor import handover
-from engine.supervisor.handover import HELD_SIGNALS, Handover, ServiceHandover, own_command
+from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
 from engine.supervisor.journal import Journal
@@ -30,7 +28,8 @@ from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.supervisor.strays import children, kill_children
-from engine.supervisor.supervised_task import SupervisedTask
+from engine.supervisor.succession import Numbers, Parts, Succession
+from engine.supervisor.supervised_task import SupervisedTask, log_change
 from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
 from engine.wire.message import (
@@ -52,7 +51,6 @@ from engine.wire.message import (
     TaskEvent,
     TaskSnapshot,
     UpgradeRequested,
-    UpgradeState,
     Welcome,
 )  # fmt: skip
 
@@ -66,8 +64,6 @@ _LATE: Final = 2.0
 _HEALTHY_AFTER: Final = 1200
 """Ticks after which the service manager is told that this start was a good one."""
 
-_FAILED_STARTS: Final = 3
-_QUIET_GRACE: Final = 15.0
 _END_GRACE: Final = 5.0
 _SERVICE_GRACE: Final = 20.0
 
@@ -111,15 +107,13 @@ class Supervisor:
         self._notifier = Notifier.of_environment()
         self._reloading = Reloading(log, self._notifier, self._herder)
         self._synced: set[TaskId] | None = None
-        self._highest_generation = instance.epoch << 32
-        self._token = 0
-        self._seq = 0
+        self._numbers = Numbers(highest_generation=instance.epoch << 32)
         self._ticks = 0
         self._last_tick = 0.0
         self._loop_lag = 0.0
         self._upgrade: Upgrade | None = None
         own = (head_start.zygote.pid, head_start.herder.pid) if head_start else ()
-        self._not_ours = frozenset(children()).difference(own)  # left by who executed us
+        self._not_ours = set(children()).difference(own)  # left by who executed us
         self._grace_until = 0.0
         self._changed = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
@@ -140,17 +134,17 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             on_hang_up = self._hang_up if _has_terminal() else self.reload
             loop.add_signal_handler(signal.SIGHUP, on_hang_up)
-        if handed is not None:
-            self._journal.take_over(handed.journal)
-        self._journal.record("engine_upgraded" if handed else "engine_started", pid=os.getpid())
         self.reaper.start(self._orphan_ended)
-        self._upgrade = Upgrade(self, self._notifier, handed)
+        succession = Succession(self, self._parts())
+        self._upgrade = Upgrade(succession, self._notifier, handed)
         loop.add_signal_handler(signal.SIGUSR2, self._request_upgrade)
         if handed is not None:
-            self._take_over(handed)
+            self._grace_until = loop.time() + _LATE
+            succession.take_over(handed)
         else:
             for service in self._services:
                 service.start()
+        self._journal.record("engine_upgraded" if handed else "engine_started", pid=os.getpid())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
         if self._settings.herder_argv:
             self.zygote.start()
@@ -163,6 +157,13 @@ class Supervisor:
         code = await self._ended
         self._notifier.close()
         return code
+
+    def _parts(self) -> Parts:
+        return Parts(
+            self._settings, self.log, self._instance, self._listener, self.reaper, self.zygote,
+            self._herder, self._journal, self._services, self._tasks, self._plans, self._numbers,
+            self._not_ours,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Stop in good order; when it is already stopping, stop at once."""
@@ -190,18 +191,18 @@ class Supervisor:
                 task.handle(Unwanted(is_final=False))
         for plan in self._plans.values():
             plan.kill()
-        await self._wait(lambda: not self._tasks, self._longest_task_stop())
+        await self.wait(lambda: not self._tasks, self._longest_task_stop())
         self._herder.close_socket()
-        await self._wait(lambda: self._herder.pid is None, _END_GRACE)
+        await self.wait(lambda: self._herder.pid is None, _END_GRACE)
         self._herder.kill()
         self.zygote.close()
         for service in self._services:
             service.terminate()
-        await self._wait(lambda: all(s.pid is None for s in self._services), _SERVICE_GRACE)
+        await self.wait(lambda: all(s.pid is None for s in self._services), _SERVICE_GRACE)
         for service in self._services:
             service.kill()
-        await self._wait(self._is_alone, _END_GRACE)
-        await self._wait(lambda: not kill_children(self._not_ours), _END_GRACE)
+        await self.wait(self._is_alone, _END_GRACE)
+        await self.wait(lambda: not kill_children(self._not_ours), _END_GRACE)
         stuck = {str(t.id): t.pid for t in self._tasks.values() if t.pid is not None}
         if stuck:
             self.log.error("processes that SIGKILL did not end are left behind", pids=stuck)
@@ -227,7 +228,7 @@ class Supervisor:
         own = (self._herder.pid, self.zygote.pid, *(s.pid for s in self._services))
         return not self._tasks and all(pid is None for pid in own)
 
-    async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
+    async def wait(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition that ends of processes make true."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():
@@ -252,139 +253,40 @@ class Supervisor:
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(code or 1))
 
-    # ---- the host of an upgrade ---------------------------------------------------------------
-
-    def is_up(self) -> bool:
-        """Whether the zygote and the herder are ready."""
-        return self.zygote.is_ready and self._herder.is_ready
-
-    def fails_to_start(self, handed: Handover) -> str | None:
-        """Which of the two has ended several times since this; None when neither has."""
-        if self.zygote.restarts >= handed.zygote_restarts + _FAILED_STARTS:
-            return "zygote"
-        return (
-            "herder" if self._herder.restarts >= handed.herder_restarts + _FAILED_STARTS else None
-        )
+    # ---- upgrades -----------------------------------------------------------------------------
 
     def is_stopping(self) -> bool:
         """Whether the service goes down."""
         return self._stopping is not None
 
-    async def become_quiet(self) -> str | None:
-        """End the herder, and wait until nothing is on its way; why not, if that takes too long."""
-        self.zygote.hold()
-        await self._wait(lambda: not self._plans, _QUIET_GRACE)
-        self._herder.close_socket()
-        await self._wait(lambda: self._herder.pid is None, _END_GRACE)
-        self._herder.kill()
-        await self._wait(self._is_quiet, _QUIET_GRACE)
-        return None if self._is_quiet() else "a process was on its way for too long; try again"
-
-    def _is_quiet(self) -> bool:
-        tasks = self._tasks.values()
-        return self._herder.pid is None and self.zygote.is_idle and all(t.is_settled for t in tasks)
-
-    def go_on(self) -> None:
-        """Undo :meth:`become_quiet`."""
-        self.zygote.hold(False)
-        if self._stopping is None:
-            self._herder.come_back()
-
-    def hand_over(self, attempts: int, upgrades: int) -> Handover:
-        """All that a successor in this process must know."""
-        self.log.console.flush()
-        return Handover(
-            version=engine.__version__,
-            command=own_command(),
-            data_dir=str(self._settings.data_dir),
-            epoch=self._instance.epoch,
-            lock_fd=self._instance.lock_fd,
-            host=self._settings.host,
-            port=self._settings.port,
-            listener_fd=self._listener.fileno() if self._listener else -1,
-            tasks=tuple(task.hand_over() for task in self._tasks.values()),
-            services=tuple(ServiceHandover.of(s.service, s.pid) for s in self._services),
-            events=self._herder.unacknowledged,
-            seq=self._seq,
-            token=self._token,
-            highest_generation=self._highest_generation,
-            not_ours=tuple(self._not_ours),
-            zygote_restarts=self.zygote.restarts,
-            herder_restarts=self._herder.restarts,
-            attempts=attempts,
-            upgrades=upgrades,
-            journal=self._journal.hand_over(),
-            console=self.log.console.waiting,
-        )
-
-    def _take_over(self, handed: Handover) -> None:
-        self.log.console.write(handed.console)
-        self._seq, self._token = handed.seq, handed.token
-        self._highest_generation = handed.highest_generation
-        self._not_ours = frozenset(handed.not_ours)
-        self.zygote.restarts, self._herder.restarts = handed.zygote_restarts, handed.herder_restarts
-        self._herder.remember(handed.events)
-        for each in handed.tasks:
-            task_id = TaskId(each.connector, each.task)
-            self._tasks[task_id] = SupervisedTask(
-                self, task_id, self._settings.data_dir, handed=each
-            )
-        pids = {service.name: service.pid for service in handed.services}
-        for service in self._services:
-            service.take_over(pids.get(service.service.name))
-        self._grace_until = asyncio.get_running_loop().time() + _LATE
-        handover.forget()
+    def take_task(self, task: TaskId, handed: TaskHandover) -> None:
+        """Go on with a task of a supervisor before us."""
+        self._tasks[task] = SupervisedTask(self, task, self._settings.data_dir, handed=handed)
 
     def _request_upgrade(self) -> None:
         if self._upgrade is not None:
             self._upgrade.request()
 
-    def upgrade_changed(self, state: UpgradeState) -> None:
-        """Tell the herder, and with it everybody."""
-        self._herder.send(state)
-
     # ---- the host of the tasks ----------------------------------------------------------------
 
     def next_token(self) -> int:
         """A number that names a request."""
-        self._token += 1
-        return self._token
+        self._numbers.token += 1
+        return self._numbers.token
 
     def task_changed(self, task: SupervisedTask, event: str) -> None:
         """Log it, tell the herder, and forget a task that is gone."""
         report = task.report()
-        self._highest_generation = max(self._highest_generation, report.generation)
-        self._seq += 1
+        self._numbers.highest_generation = max(self._numbers.highest_generation, report.generation)
+        self._numbers.seq += 1
         death = task.death if event == "exited" else None
-        self._herder.send(TaskEvent(self._seq, event, time.monotonic_ns(), report, death))
-        self._log_change(task, event)
+        self._herder.send(TaskEvent(self._numbers.seq, event, time.monotonic_ns(), report, death))
+        log_change(self.log, task, event)
         self._journal.task(task.id, event, task.state, task.pid, task.death)
         if event == "gone":
             del self._tasks[task.id]
             task.close()
         self._changed.set()
-
-    def _log_change(self, task: SupervisedTask, event: str) -> None:
-        state = task.state
-        context = {"connector": task.id.connector, "task": task.id.task}
-        match event:
-            case "exited":
-                self.log.info("task process ended", **context, reason=state.reason)
-            case "backoff":
-                delay = round(task.report().retry_in or 0, 3)
-                self.log.warning(
-                    "task will be restarted", **context, reason=state.reason, seconds=delay
-                )
-            case "failed" | "unresponsive" | "unkillable":
-                self.log.error(f"task {event}", **context, reason=state.reason)
-            case "running" | "paused":
-                self.log.info(f"task {event}", **context, pid=task.pid)
-            case "note" if state.note:
-                self.log.warning("task condition", **context, condition=state.note)
-            case "note":
-                self.log.info("task condition is over", **context)
-            case _:
-                self.log.debug(f"task {event}", **context, generation=state.generation)
 
     # ---- the herder ---------------------------------------------------------------------------
 
@@ -445,7 +347,9 @@ class Supervisor:
             self._synced.add(task_id)
         task = self._tasks.get(task_id)
         if task is None:
-            task = SupervisedTask(self, task_id, self._settings.data_dir, self._highest_generation)
+            task = SupervisedTask(
+                self, task_id, self._settings.data_dir, self._numbers.highest_generation
+            )
             self._tasks[task_id] = task
             self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
         if task.state.is_paused != message.paused:

@@ -313,7 +313,7 @@ class FakeHerder:
 
     def worker_view(self) -> WorkerView:
         return WorkerView(
-            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, self.upgrade
+            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, upgrade=self.upgrade
         )
 
     # -- for tests -----------------------------------------------------------------------------
