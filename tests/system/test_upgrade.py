@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(170)]
 
 NEW_VERSION = ("engine/__init__.py", '__version__ = "', '__version__ = "9')
 UP_TO_THE_LAST = (
-    "engine/supervisor/supervisor.py",
+    "engine/supervisor/succession.py",
     "        handover.forget()\n",
     "        1 / 0\n",
 )
