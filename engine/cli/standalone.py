@@ -126,6 +126,8 @@ def _start(arguments: argparse.Namespace) -> int:
         herder_argv=(*_HERDER, "{socket}", "{boot}"),
         herder_check=(*_HERDER, "check"),
         preload=config.zygote_preload,
+        restart_rate=config.restart_rate,
+        restart_burst=config.restart_burst,
         log_format=config.log_format,
         log_level=config.log_level,
         output=OutputLimits(

@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from engine.api.errors import ConfigError
-from engine.model.restart_policy import RestartPolicy
 from engine.model.state import State, TargetState
+from engine.model.supervision import Supervision
+from engine.model.supervision_config import supervision
 from engine.model.task_id import TaskId
-from engine.model.worker_config import restart_policy
 from engine.storage.config_store import StoredConnector
 from engine.wire.message import TaskAssignment
 
@@ -102,12 +102,12 @@ def config_hash(assignment: TaskAssignment) -> str:
     return hashlib.sha256(_CANONICAL.encode(canonical)).hexdigest()
 
 
-def policy_of(worker: Mapping[str, str], connector: Mapping[str, str]) -> RestartPolicy:
-    """The restart policy of a connector's tasks."""
+def supervision_of(worker: Mapping[str, str], connector: Mapping[str, str]) -> Supervision:
+    """How a connector's tasks are supervised."""
     try:
-        return restart_policy(worker, connector)
+        return supervision(worker, connector)
     except ConfigError:  # refused when a configuration is checked; this one is older than the check
-        return RestartPolicy()
+        return Supervision()
 
 
 def seconds(config: Mapping[str, str], key: str, default: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.herder.connector_entry import ConnectorEntry, config_hash, policy_of, seconds
+from engine.herder.connector_entry import ConnectorEntry, config_hash, seconds, supervision_of
 from engine.herder.journal import ACTOR
 from engine.herder.task_table import TaskTable
 from engine.model.task_id import TaskId
@@ -54,8 +54,7 @@ class TaskPublisher:
                 task=task.task,
                 config_hash=config_hash(assignment),
                 paused=assignment.start_paused,
-                policy=policy_of(self._worker, assignment.connector_config),
-                stop_timeout=self.stop_timeout,
+                supervision=supervision_of(self._worker, assignment.connector_config),
             )
             if self._told.get(task) != desire:
                 self._told[task] = desire

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.model.exit_status import ExitClass
 from engine.model.lifecycle_action import Abort, Action, Disarm, Emit, Kill, TellTarget
-from engine.model.lifecycle_end import exited
+from engine.model.lifecycle_end import exited, put_off
 from engine.model.lifecycle_event import (
     BecameReady,
     Event,
@@ -19,6 +19,7 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Noted,
     PauseDone,
+    PutOff,
     RestartRequested,
     TimedOut,
     Timer,
@@ -69,6 +70,8 @@ def _answer(  # noqa: C901 (a table: one line an event)
             return replace(state, note=text), [Emit("note")]
         case Exited():
             return exited(state, event, now, jitter)
+        case PutOff():
+            return put_off(state, event, now)
         case FellSilent():
             return _silent(state, event)
         case TimedOut(timer=timer):
@@ -84,8 +87,7 @@ def _wanted(state: TaskState, event: Wanted) -> Step:
         is_final=False,
         is_paused=event.is_paused,
         wanted_hash=event.config_hash,
-        policy=event.policy,
-        stop_timeout=event.stop_timeout,
+        supervision=event.supervision,
     )
     if is_new:
         state = forgiven(state)
@@ -156,11 +158,11 @@ def _timed_out(state: TaskState, timer: Timer) -> Step:  # noqa: C901 (a table)
         case Timer.RESTART:
             if state.condition is not Condition.BACKOFF:
                 return state, []
-            return spawn(state)
+            return spawn(state, takes_turn=not state.has_turn)
         case Timer.START:
             if state.condition is not Condition.STARTING or state.ending is not None:
                 return state, []
-            reason = f"not RUNNING {state.policy.start_timeout:g} s after its start"
+            reason = f"not RUNNING {state.deadlines.start:g} s after its start"
             return stop(replace(state, reason=reason), ExitClass.START_TIMEOUT)
         case Timer.STOP | Timer.ABORT:
             if not state.has_process:

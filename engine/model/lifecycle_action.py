@@ -7,9 +7,15 @@ from engine.model.lifecycle_event import Timer
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Make a process of this generation."""
+    """Make a process of this generation.
+
+    Attributes:
+        takes_turn: it follows a failure and counts in the budgets of restarts: where these are used
+            up, no process is made and the answer is the event ``PutOff``.
+    """
 
     generation: int
+    takes_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

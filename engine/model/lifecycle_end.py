@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from engine.model.exit_status import ExitClass, ExitStatus
 from engine.model.lifecycle_action import Action, Disarm, Emit, Spawn
-from engine.model.lifecycle_event import Exited, Timer
+from engine.model.lifecycle_event import Exited, PutOff, Timer
 from engine.model.lifecycle_step import Step, arm, counted, gone, spawn
-from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from engine.model.task_state import TaskState
 
@@ -16,25 +15,22 @@ def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
     if not state.has_process:
         return state, []
     asked = state.ending in (ExitClass.STOPPED, ExitClass.OPERATOR)
-    exit_class = _class_of(state, event)
-    was_healthy = (
-        state.running_since is not None
-        and event.has_progressed
-        and now - state.running_since >= state.policy.reset_after
-    )
+    uptime = now - state.running_since if state.running_since is not None else 0.0
+    if state.running_since is not None and state.policy.is_healthy(
+        uptime, has_progressed=event.has_progressed
+    ):
+        state = replace(state, failures=0, first_error=None)
     state = replace(
         state,
         condition=Condition.STOPPED,
+        exit_class=_class_of(state, event),
+        exit_code=_code_of(event.status),
+        reason=_reason(state, event),
+        lifetime=now - state.spawned_at,
         ending=None,
         running_since=None,
         note=None,
         retry_at=None,
-        failures=0 if was_healthy else state.failures,
-        first_error=None if was_healthy else state.first_error,
-        exit_class=exit_class,
-        lifetime=now - state.spawned_at,
-        exit_code=_code_of(event.status),
-        reason=_reason(state, event),
     )
     actions: list[Action] = [Disarm(), Emit("exited")]
     if not state.is_wanted:
@@ -42,37 +38,51 @@ def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
     elif asked:
         state, more = spawn(state)
     else:
-        state, more = _failed(state, event, exit_class, (now, jitter))
+        state, more = _failed(state, event, now, jitter)
     # a successor first: it gets going while everybody else is told
     return state, sorted(actions + more, key=lambda each: not isinstance(each, Spawn))
 
 
-def _failed(
-    state: TaskState, event: Exited, exit_class: ExitClass, now_jitter: tuple[float, float]
-) -> Step:
+def put_off(state: TaskState, event: PutOff, now: float) -> Step:
+    """Too many others are being restarted: no process was made, and that is nobody's failure."""
+    if state.condition is not Condition.STARTING or not state.is_wanted:
+        return exited(state, Exited(event.generation, None), now, 0.5)
+    if not state.failures:  # somebody has asked for it meanwhile
+        return spawn(state)
+    note = "waits for its turn: many tasks are being restarted"
+    state = _waiting(replace(state, note=note, has_turn=True), now + event.seconds)
+    return state, [arm(state, Timer.RESTART, event.seconds), Emit("backoff")]
+
+
+def _failed(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
     """A process ended that was to live on."""
-    now, jitter = now_jitter
-    policy = state.policy
+    exit_class, policy = state.exit_class, state.policy
+    assert exit_class is not None
     if state.first_error is None:
         first = event.summary or state.reason
         state = replace(state, first_error=first, first_error_at=now)
-    if exit_class.is_permanent or policy.mode == "never":
-        return _give_up(state, event, f"not restarted: {_why_not(exit_class, policy)}")
-    if policy.is_exhausted(state.restart_times, now):
+    refusal = policy.refusal(exit_class, state.exit_code)
+    if refusal is not None:
+        return _give_up(state, event, f"not restarted: {refusal}")
+    if policy.mode != "always" and policy.is_exhausted(state.restart_times, now):
         limit = f"restarted {policy.max_restarts} times within {policy.window:g} s"
         return _give_up(state, event, f"not restarted again: {limit}")
     state = counted(state, exit_class)
     state = replace(
         state,
         failures=state.failures + 1,
-        restart_times=(*policy.recent(state.restart_times, now), now),
+        restart_times=policy.recent((*state.restart_times, now), now),
         trace=_trace(event, state.reason),
     )
     delay = policy.delay_before(state.failures, jitter)
     if delay <= 0:
-        return spawn(state)
-    state = replace(state, condition=Condition.BACKOFF, retry_at=now + delay)
+        return spawn(state, takes_turn=True)
+    state = _waiting(state, now + delay)
     return state, [arm(state, Timer.RESTART, delay), Emit("backoff")]
+
+
+def _waiting(state: TaskState, until: float) -> TaskState:
+    return replace(state, condition=Condition.BACKOFF, retry_at=until)
 
 
 def _give_up(state: TaskState, event: Exited, why: str) -> Step:
@@ -109,9 +119,3 @@ def _trace(event: Exited, reason: str | None) -> str:
     if event.summary is None:
         return f"TaskDied: {reason}"
     return f"{event.summary}\n{event.trace}" if event.trace else event.summary
-
-
-def _why_not(exit_class: ExitClass, policy: RestartPolicy) -> str:
-    if policy.mode == "never":
-        return "the restart policy is never"
-    return f"the cause is permanent ({exit_class})"

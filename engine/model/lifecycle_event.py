@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.model.exit_status import ExitStatus
-from engine.model.restart_policy import RestartPolicy
+from engine.model.supervision import Supervision
 
 
 class Timer(StrEnum):
@@ -26,8 +26,7 @@ class Wanted:
 
     config_hash: str
     is_paused: bool
-    policy: RestartPolicy
-    stop_timeout: float
+    supervision: Supervision
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +93,14 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class PutOff:
+    """The process was not made, for the budget of restarts is used up for so many seconds."""
+
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class FellSilent:
     """No heartbeat for longer than the policy allows."""
 
@@ -111,6 +118,6 @@ class TimedOut:
 
 
 Event = (
-    Wanted | Unwanted | RestartRequested | BecameReady | PauseDone | Noted | Exited | FellSilent
-    | TimedOut
+    Wanted | Unwanted | RestartRequested | BecameReady | PauseDone | Noted | Exited | PutOff
+    | FellSilent | TimedOut
 )  # fmt: skip

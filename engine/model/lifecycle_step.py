@@ -12,8 +12,13 @@ Step = tuple[TaskState, list[Action]]
 """The next state and what to do, in order."""
 
 
-def spawn(state: TaskState) -> Step:
-    """Make the next process."""
+def spawn(state: TaskState, *, takes_turn: bool = False) -> Step:
+    """Make the next process.
+
+    Args:
+        state: the task's.
+        takes_turn: it follows a failure, so the host may put it off among many others.
+    """
     state = replace(
         state,
         condition=Condition.STARTING,
@@ -23,10 +28,11 @@ def spawn(state: TaskState) -> Step:
         ending=None,
         retry_at=None,
         note=None,
+        has_turn=False,
     )
     return state, [
-        Spawn(state.generation),
-        arm(state, Timer.START, state.policy.start_timeout),
+        Spawn(state.generation, takes_turn),
+        arm(state, Timer.START, state.deadlines.start),
         Emit("starting"),
     ]
 
@@ -36,7 +42,7 @@ def stop(state: TaskState, why: ExitClass) -> Step:
     state = replace(state, condition=Condition.STOPPING, ending=why)
     return state, [
         Terminate(state.is_final),
-        arm(state, Timer.STOP, state.stop_timeout),
+        arm(state, Timer.STOP, state.deadlines.stop),
         Emit("stopping"),
     ]
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
+from engine.model.supervision import Supervision
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,10 @@ class TaskState:
         note: what a running process says it waits for.
         restarts: restarts by exit class, ever.
         retry_at: when the back-off ends.
+        has_turn: the back-off was for the budget of restarts, which counts the next start already.
     """
 
-    policy: RestartPolicy = field(default_factory=RestartPolicy)
-    stop_timeout: float = 5.0
+    supervision: Supervision = field(default_factory=Supervision)
     is_wanted: bool = True
     is_final: bool = False
     is_paused: bool = False
@@ -54,7 +56,18 @@ class TaskState:
     note: str | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)
     retry_at: float | None = None
+    has_turn: bool = False
     exit_code: int | None = None
+
+    @property
+    def policy(self) -> RestartPolicy:
+        """How ends are answered."""
+        return self.supervision.restart
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """How long things may take."""
+        return self.supervision.deadlines
 
     @property
     def has_process(self) -> bool:

@@ -24,8 +24,21 @@ class TokenBucket:
         self._tokens -= amount
         return True
 
+    def reserve(self, now: float) -> float:
+        """Take a token that may not be there yet; how many seconds until it is.
+
+        Each claim is answered with its own time, so that nobody has to ask again.
+        """
+        left = self.available(now) - 1
+        self._tokens = left
+        return max(0.0, -left / self._rate)
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing is taken that has not filled again."""
+        return self.available(now) >= self._burst
+
     def available(self, now: float) -> float:
-        """Tokens that could be taken now; seconds, monotonic."""
+        """Tokens that could be taken now, less than none when some are owed; seconds, monotonic."""
         if self._at is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now

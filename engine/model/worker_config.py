@@ -12,8 +12,6 @@ from engine.api.config import (
     key,
     keys_of,
     nearest,
-    one_of,
-    parse,
 )  # fmt: skip
 from engine.model.error_policy import EngineErrorConfig
 from engine.model.ignored_key import (
@@ -24,112 +22,11 @@ from engine.model.ignored_key import (
 )
 from engine.model.log_config import LogConfig
 from engine.model.loop_config import LoopConfig
-from engine.model.restart_policy import RestartPolicy
-
-
-def _share(value: float) -> str | None:
-    return None if 0 <= value <= 1 else "Value must be between 0 and 1"
+from engine.model.supervision_config import SupervisionConfig
 
 
 @config
-class RestartConfig:
-    """How ends of tasks are answered; a connector may say otherwise with the same keys."""
-
-    restart_policy: str = key(
-        "engine.restart.policy",
-        default="on-failure",
-        importance=LOW,
-        doc="Which ends of a task's process are answered with a new one.",
-        check=one_of("never", "on-failure", "always"),
-    )
-    restart_delay: float = key(
-        "engine.restart.delay.ms",
-        default=1.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long to wait before the first restart; doubled with every further one.",
-        check=at_least(0),
-    )
-    restart_delay_max: float = key(
-        "engine.restart.delay.max.ms",
-        default=60.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="The longest wait before a restart.",
-        check=at_least(0),
-    )
-    restart_jitter: float = key(
-        "engine.restart.jitter",
-        default=0.25,
-        importance=LOW,
-        check=_share,
-        doc="By what share a wait is varied at random, so that not all tasks start at once.",
-    )
-    restart_max: int = key(
-        "engine.restart.max",
-        default=10,
-        importance=LOW,
-        check=at_least(0),
-        doc="How many restarts within the window make a task FAILED.",
-    )
-    restart_window: float = key(
-        "engine.restart.window.ms",
-        default=600.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="The window in which restarts are counted.",
-        check=at_least(1),
-    )
-    restart_reset_after: float = key(
-        "engine.restart.reset.after.ms",
-        default=600.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long a task must run, and move records, before its wait begins anew.",
-        check=at_least(0),
-    )
-    start_timeout: float = key(
-        "engine.start.timeout.ms",
-        default=60.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long a task may take to start before its process is killed.",
-        check=at_least(1),
-    )
-    heartbeat_timeout: float = key(
-        "engine.heartbeat.timeout.ms", default=30.0, milliseconds=True, importance=LOW,
-        doc="How long a task may stay silent before its process is taken for stuck and killed.",
-        check=at_least(1),
-    )  # fmt: skip
-
-    def restart_policy_of(self) -> RestartPolicy:
-        """The same as the supervisor wants it."""
-        return RestartPolicy(
-            mode=self.restart_policy,
-            delay=self.restart_delay,
-            delay_max=self.restart_delay_max,
-            jitter=self.restart_jitter,
-            max_restarts=self.restart_max,
-            window=self.restart_window,
-            reset_after=self.restart_reset_after,
-            start_timeout=self.start_timeout,
-            heartbeat_timeout=self.heartbeat_timeout,
-        )
-
-
-def restart_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> RestartPolicy:
-    """The policy for a connector's tasks: its own keys go before the worker's.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
-    names = {k.name for k in keys_of(RestartConfig)}
-    merged = {k: v for k, v in (*worker.items(), *connector.items()) if k in names}
-    return parse(RestartConfig, merged).restart_policy_of()
-
-
-@config
-class WorkerConfig(LoopConfig, RestartConfig, LogConfig, EngineErrorConfig):
+class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
     """A worker's configuration.
 
     Only ``bootstrap.servers`` is handed on to the clients of tasks without a prefix.
@@ -209,6 +106,20 @@ class WorkerConfig(LoopConfig, RestartConfig, LogConfig, EngineErrorConfig):
         milliseconds=True,
         importance=LOW,
         doc="How long a connector's own code may take to check a configuration or to plan tasks.",
+        check=at_least(1),
+    )
+    restart_rate: float = key(
+        "engine.restart.host.budget.per.second",
+        default=50.0,
+        importance=LOW,
+        doc="How many tasks may be restarted a second after failures, all together; 0: no bound.",
+        check=at_least(0),
+    )
+    restart_burst: int = key(
+        "engine.restart.host.budget.burst",
+        default=100,
+        importance=LOW,
+        doc="How many of these restarts may come at once.",
         check=at_least(1),
     )
     zygote_preload: tuple[str, ...] = key(

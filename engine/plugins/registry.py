@@ -28,6 +28,8 @@ _BASES: Final[Mapping[Kind, type]] = {
     "config_provider": ConfigProvider,
 }
 
+_NOT_THERE: Final = (ImportError, AttributeError)
+
 
 class Plugin(NamedTuple):
     """An installed plugin, not imported yet.
@@ -69,7 +71,8 @@ class Plugin(NamedTuple):
         try:
             found = getattr(import_module(module), name)
         except Exception as error:
-            raise ConfigError(
+            kind = MissingPluginError if isinstance(error, _NOT_THERE) else ConfigError
+            raise kind(
                 f"Class {self.class_name} could not be loaded: {type(error).__name__}: {error}"
             ) from error
         return _checked(found, self.kind, self.class_name)
@@ -80,6 +83,10 @@ def _checked(found: Any, kind: Kind, name: str) -> type:
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ConfigError(f"Class {name} does not implement the {base.__name__} interface")
     return found
+
+
+class MissingPluginError(ConfigError):
+    """A plugin, or something that it needs, is not installed."""
 
 
 class Plugins:
@@ -114,7 +121,7 @@ class Plugins:
                 return plugin.load()
         found = _by_path(wanted)
         if found is None:
-            raise ConfigError(self._unknown(kind, wanted))
+            raise MissingPluginError(self._unknown(kind, wanted))
         return _checked(found, kind, wanted)
 
     def installed(self, kind: Kind) -> Sequence[Plugin]:
@@ -211,7 +218,7 @@ def _by_path(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             return None
-        raise ConfigError(f"Class {name} could not be loaded: {error}") from error
+        raise MissingPluginError(f"Class {name} could not be loaded: {error}") from error
     except Exception as error:
         raise ConfigError(
             f"Class {name} could not be loaded: {type(error).__name__}: {error}"

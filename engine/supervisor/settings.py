@@ -49,6 +49,8 @@ class Settings:
         preload: modules that the zygote imports besides its own.
         output: limits of the logs.
         journal: how much is kept of the journal.
+        restart_rate: restarts a second after failures, of all tasks together; 0 for no bound.
+        restart_burst: how many of them may come at once.
     """
 
     data_dir: Path
@@ -58,6 +60,8 @@ class Settings:
     herder_argv: Sequence[str] = ()
     herder_check: Sequence[str] = ()
     preload: tuple[str, ...] = ()
+    restart_rate: float = 50.0
+    restart_burst: int = 100
     log_format: str = "auto"
     log_level: str = "info"
     output: OutputLimits = field(default_factory=OutputLimits)

@@ -31,12 +31,14 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Noted,
     PauseDone,
+    PutOff,
     TimedOut,
     Timer,
 )  # fmt: skip
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
+from engine.model.task_memory import TaskMemory, is_same, recalled
 from engine.model.task_state import TaskState
 from engine.supervisor.handover import TaskHandover, TimerHandover
 from engine.supervisor.log import Log
@@ -58,6 +60,12 @@ _LONGEST_TRACE: Final = 60_000
 
 class Host(Makers, Protocol):
     """What a task needs of the supervisor around it."""
+
+    def turn_of(self, task: "SupervisedTask") -> float:
+        """Count a restart after a failure; how many seconds it has to wait for its turn."""
+
+    def remember(self, task: "SupervisedTask") -> None:
+        """What must survive this process has changed."""
 
     def task_changed(self, task: "SupervisedTask", event: str) -> None:
         """Tell whoever listens; ``gone`` is the last word."""
@@ -105,6 +113,7 @@ class SupervisedTask:
         self._timer: asyncio.TimerHandle | None = None
         self._armed: tuple[Timer, int] = (Timer.START, 0)
         self._words: Failing | None = None
+        self._put_off: PutOff | None = None
         if handed is not None:
             self._take_over(handed)
 
@@ -121,7 +130,7 @@ class SupervisedTask:
     @property
     def is_settled(self) -> bool:
         """Whether it could be handed over: nothing is in the middle of a birth or an end."""
-        return not self._process.is_ending
+        return not self._process.is_ending and self._put_off is None
 
     def hand_over(self) -> TaskHandover:
         """All that a successor of this supervisor needs; a birth must not be under way."""
@@ -165,13 +174,22 @@ class SupervisedTask:
         if isinstance(event, Exited) and self.state is not before:
             wall_ms = int(datetime.now(UTC).timestamp() * 1000)
             self.death = death_of(self.state, event, now, wall_ms)
+        if not is_same(before, self.state):
+            self._host.remember(self)
+        for action in actions:
+            self._do(action)
+
+    def recall(self, memory: TaskMemory, elapsed: float) -> None:
+        """Go on from what an earlier supervisor knew so many seconds ago."""
+        now = asyncio.get_running_loop().time()
+        self.state, actions = recalled(self.state, memory, elapsed, now)
         for action in actions:
             self._do(action)
 
     def _do(self, action: Action) -> None:  # noqa: C901 (a table: one line an action)
         match action:
-            case Spawn(generation):
-                self._spawn(generation)
+            case Spawn(generation, takes_turn):
+                self._spawn(generation, self._host.turn_of(self) if takes_turn else 0.0)
             case Terminate(is_final):
                 self._process.terminate(is_final=is_final)
             case Abort():
@@ -187,10 +205,19 @@ class SupervisedTask:
             case Emit(name):
                 self._host.task_changed(self, name)
 
-    def _spawn(self, generation: int) -> None:
+    def _spawn(self, generation: int, wait: float = 0.0) -> None:
+        if wait > 0:  # said later: a decision is in the middle of being carried out
+            self._put_off = PutOff(generation, wait)
+            asyncio.get_running_loop().call_soon(self._wait_for_turn)
+            return
         self._words = None
         self.slot.begin(generation, time.monotonic_ns())
         self._process.start(generation, (self._log.write_fd, self._config_fd, self.slot_fd))
+
+    def _wait_for_turn(self) -> None:
+        put_off, self._put_off = self._put_off, None
+        if put_off is not None:
+            self.handle(put_off)
 
     def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
         self._log.drain()
@@ -238,7 +265,7 @@ class SupervisedTask:
         if self.state.condition not in (Condition.RUNNING, Condition.PAUSED):
             return
         silent = (now_ns - max(self.slot["heartbeat_ns"], self.slot["busy_until_ns"])) / 1e9
-        if silent > self.state.policy.heartbeat_timeout:
+        if silent > self.state.deadlines.heartbeat:
             event = FellSilent(self.state.generation, silent, self.slot.stage)
             self.handle(event)
 

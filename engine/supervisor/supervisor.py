@@ -11,8 +11,10 @@ from typing import Final
 
 from engine.model.lifecycle import KILL_GRACE
 from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
+from engine.model.restart_budget import RestartBudget
 from engine.model.service import Service
 from engine.model.task_id import TaskId
+from engine.model.task_memory import memory_of
 from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
@@ -27,6 +29,7 @@ from engine.supervisor.reloading import Reloading
 from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
+from engine.supervisor.state_file import StateFile
 from engine.supervisor.strays import children, kill_children
 from engine.supervisor.succession import Numbers, Parts, Succession
 from engine.supervisor.supervised_task import SupervisedTask, log_change
@@ -104,6 +107,8 @@ class Supervisor:
         self._plans: dict[int, PlanChild] = {}
         self._plan_output: LogPipe | None = None
         self._sampler = Sampler()
+        self._budget = RestartBudget((settings.restart_rate, settings.restart_burst))
+        self._state_file = StateFile(settings.data_dir / "supervisor.state", log)
         self._notifier = Notifier.of_environment()
         self._reloading = Reloading(log, self._notifier, self._herder)
         self._synced: set[TaskId] | None = None
@@ -138,6 +143,7 @@ class Supervisor:
         succession = Succession(self, self._parts())
         self._upgrade = Upgrade(succession, self._notifier, handed)
         loop.add_signal_handler(signal.SIGUSR2, self._request_upgrade)
+        self._state_file.load()
         if handed is not None:
             self._grace_until = loop.time() + _LATE
             succession.take_over(handed)
@@ -208,6 +214,7 @@ class Supervisor:
             self.log.error("processes that SIGKILL did not end are left behind", pids=stuck)
             code = code or 1
         self._herder.close()
+        self._state_file.end()
         self.log.info("stopped", exit_code=code)
         self._journal.record("engine_stopped", exit_code=code)
         self._journal.close()
@@ -216,7 +223,7 @@ class Supervisor:
             self._ended.set_result(code)
 
     def _longest_task_stop(self) -> float:
-        longest = max((t.state.stop_timeout for t in self._tasks.values()), default=0.0)
+        longest = max((t.state.deadlines.stop for t in self._tasks.values()), default=0.0)
         return longest + KILL_GRACE
 
     def _longest_stop(self) -> float:
@@ -262,6 +269,7 @@ class Supervisor:
     def take_task(self, task: TaskId, handed: TaskHandover) -> None:
         """Go on with a task of a supervisor before us."""
         self._tasks[task] = SupervisedTask(self, task, self._settings.data_dir, handed=handed)
+        self._state_file.take(task)  # it is known better from memory
 
     def _request_upgrade(self) -> None:
         if self._upgrade is not None:
@@ -273,6 +281,18 @@ class Supervisor:
         """A number that names a request."""
         self._numbers.token += 1
         return self._numbers.token
+
+    def turn_of(self, task: SupervisedTask) -> float:
+        """A place among the restarts of the connector and of the host; how long to wait for it."""
+        policy = task.state.policy
+        now = asyncio.get_running_loop().time()
+        return self._budget.claim(task.id.connector, (policy.rate, policy.burst), now)
+
+    def remember(self, task: SupervisedTask) -> None:
+        """Write it down; what happens while everything stops is nobody's failure."""
+        if self._stopping is None:
+            now = asyncio.get_running_loop().time()
+            self._state_file.put(task.id, memory_of(task.state, now))
 
     def task_changed(self, task: SupervisedTask, event: str) -> None:
         """Log it, tell the herder, and forget a task that is gone."""
@@ -286,6 +306,8 @@ class Supervisor:
         if event == "gone":
             del self._tasks[task.id]
             task.close()
+            if self._stopping is None:
+                self._state_file.put(task.id, None)
         self._changed.set()
 
     # ---- the herder ---------------------------------------------------------------------------
@@ -347,17 +369,20 @@ class Supervisor:
             self._synced.add(task_id)
         task = self._tasks.get(task_id)
         if task is None:
-            task = SupervisedTask(
-                self, task_id, self._settings.data_dir, self._numbers.highest_generation
-            )
-            self._tasks[task_id] = task
+            task = self._tasks[task_id] = self._new_task(task_id)
             self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
         if task.state.is_paused != message.paused:
             self._journal.ordered(task_id)
         task.configure(descriptors[0])
-        task.handle(
-            Wanted(message.config_hash, message.paused, message.policy, message.stop_timeout)
-        )
+        task.handle(Wanted(message.config_hash, message.paused, message.supervision))
+
+    def _new_task(self, task_id: TaskId) -> SupervisedTask:
+        newest = self._numbers.highest_generation
+        task = SupervisedTask(self, task_id, self._settings.data_dir, newest)
+        remembered = self._state_file.take(task_id)
+        if remembered is not None:
+            task.recall(*remembered)
+        return task
 
     def _drop(self, task_id: TaskId) -> None:
         task = self._tasks.get(task_id)
@@ -371,6 +396,7 @@ class Supervisor:
             return
         for task_id in list(self._tasks.keys() - named):
             self._drop(task_id)
+        self._state_file.forget_the_rest()
 
     def _plan(self, message: Plan, descriptors: list[int]) -> None:
         if self._plan_output is None:
@@ -406,6 +432,8 @@ class Supervisor:
             self._upgrade.check_trial(now)
         self.log.console.flush()
         self._notifier.alive(now)
+        if self._state_file.is_behind:
+            self._state_file.flush()
         self._ticks += 1
         if self._ticks % _SAMPLE_EVERY == 0:
             self._sample()

@@ -24,13 +24,16 @@ from engine.model.exit_status import (
     EXIT_BAD_RECORD,
     EXIT_CONFIG,
     EXIT_OK,
+    EXIT_OUT_OF_MEMORY,
     EXIT_SOFTWARE,
+    EXIT_TERMINATED,
     EXIT_TRANSIENT,
+    EXIT_UNAVAILABLE,
 )  # fmt: skip
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
 from engine.plugins.config_transformer import ConfigTransformer
-from engine.plugins.registry import Plugins
+from engine.plugins.registry import MissingPluginError, Plugins
 from engine.task import plan as planning
 from engine.task.lock import TaskLock
 from engine.task.runtime import TaskRuntime
@@ -46,11 +49,13 @@ _LOCK_PATIENCE: Final = 10.0
 _LONGEST_TRACE: Final = 40 * 1024
 
 _EXIT_CODES: Final[Sequence[tuple[type[BaseException], int]]] = (
+    (MissingPluginError, EXIT_UNAVAILABLE),
     (ConfigError, EXIT_CONFIG),
     (AuthenticationError, EXIT_AUTHENTICATION),
     (ToleranceExceededError, EXIT_BAD_RECORD),
     (DataError, EXIT_BAD_RECORD),
     (RetriableError, EXIT_TRANSIENT),
+    (MemoryError, EXIT_OUT_OF_MEMORY),
 )
 
 
@@ -65,7 +70,7 @@ def main(fork: Fork, descriptors: Sequence[int]) -> int:
     except Exception as error:  # noqa: BLE001 (the border of the process: everything is told)
         _tell(control, runtime, error)
         return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), EXIT_SOFTWARE)
-    return EXIT_OK
+    return EXIT_TERMINATED if runtime.was_told_from_outside() else EXIT_OK
 
 
 def plan(_fork: Fork, descriptors: Sequence[int]) -> int:

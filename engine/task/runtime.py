@@ -57,6 +57,7 @@ class TaskRuntime:
         self._poll = select.poll()
         self._poll.register(control.fileno(), select.POLLIN)
         self._condition: str | None = None
+        self._is_told = False
 
     def beat(self) -> None:
         """Show the supervisor that the loop turns; call at least every second."""
@@ -75,7 +76,7 @@ class TaskRuntime:
         while self._poll.poll(0):
             received = self._control.receive()
             if received is None:
-                self.is_stopping = True
+                self.is_stopping = self._is_told = True
                 self._poll.unregister(self._control.fileno())
                 return
             self._obey(received[0])
@@ -86,7 +87,12 @@ class TaskRuntime:
                 self.is_paused = paused
             case Stop(final):
                 self.is_final = final
-                self.is_stopping = True
+                self.is_stopping = self._is_told = True
+
+    def was_told_from_outside(self) -> bool:
+        """Whether the loop ended by a SIGTERM that the supervisor did not send."""
+        self.take_orders()  # its order is on the way before its signal
+        return not self._is_told
 
     def wait(self, seconds: float) -> None:
         """Wait for an order, a signal or the end of the time; beats before and after."""

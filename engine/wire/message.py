@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from engine.model.death import Death
-from engine.model.restart_policy import RestartPolicy
 from engine.model.state import TargetState
+from engine.model.supervision import Supervision
 
 PROTOCOL_VERSION = 1
 
@@ -152,8 +152,7 @@ class Desire(Message, frozen=True, array_like=True):
     task: int
     config_hash: str
     paused: bool
-    policy: RestartPolicy
-    stop_timeout: float = 5.0
+    supervision: Supervision
     by: str = "herder"
 
 

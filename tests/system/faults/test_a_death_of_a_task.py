@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.system.faults.supervised import (
+    PLUGINS,
     SupervisedEngine,
     children_of,
     is_alive,
@@ -122,6 +125,58 @@ def test_f05_the_exit_code_decides(engine: SupervisedEngine, name: str) -> None:
     engine.order(f"{name}-0", "exit 78")
 
     assert engine.wait_state(name, "FAILED")["restarts"] == {"transient": 1}
+
+
+def test_f05_exits_that_are_named_go_before_what_they_mean(
+    engine: SupervisedEngine, name: str
+) -> None:
+    engine.create(
+        name, engine_restart_force_exit_status="77-78", engine_restart_prevent_exit_status="9,SEGV"
+    )
+    task = engine.wait_state(name, "RUNNING")
+
+    engine.order(f"{name}-0", "exit 78")
+    task = engine.wait_anew(name, task)
+    assert task["restarts"] == {"config": 1}
+    engine.order(f"{name}-0", f"kill {signal.SIGSEGV.value}")
+
+    assert engine.wait_state(name, "FAILED")["trace"].endswith(
+        "not restarted: engine.restart.prevent.exit.status names SIGSEGV"
+    )
+
+
+def test_f04_a_plugin_that_is_gone_is_not_tried_again(
+    own_engine: Callable[..., SupervisedEngine], tmp_path: Path
+) -> None:
+    code = (PLUGINS / "misbehaving.py").read_text()
+    plugin = tmp_path / "short_lived.py"
+    plugin.write_text(code)
+    engine = own_engine()
+    engine.start(env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"})
+    engine.wait_ready()
+    engine.create("gone", **{"connector.class": "short_lived.MisbehavingConnector"})
+    task = engine.wait_state("gone", "RUNNING")
+    plugin.unlink()
+
+    kill(task["pid"])
+
+    after = engine.wait_state("gone", "FAILED")
+    assert after["exit_code"] == 69
+    assert after["trace"].startswith("MissingPluginError: Failed to find any class")
+    assert after["trace"].endswith("not restarted: the cause is permanent (missing_plugin)")
+    assert engine.stop() == 0
+
+
+def test_a_signal_from_outside_that_a_task_obeys_is_told_and_answered(
+    engine: SupervisedEngine, name: str
+) -> None:
+    engine.create(name)
+    task = engine.wait_state(name, "RUNNING")
+
+    kill(task["pid"], signal.SIGTERM)
+
+    after = engine.wait_anew(name, task)
+    assert (after["restarts"], after["exit_code"]) == ({"killed": 1}, 143)
 
 
 def test_f06_a_task_that_dies_before_it_is_ready_is_no_mystery(

@@ -1,8 +1,10 @@
 """B. Storms and counters, short and real; hours of them are simulated in the unit tests."""
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.system.faults.supervised import SupervisedEngine
+from tests.system.faults.supervised import SupervisedEngine, kill
 from tests.system.running_engine import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -93,6 +95,7 @@ def _restart_often(engine: SupervisedEngine, name: str, times: int) -> None:
     for _ in range(3):  # what grows once, such as a first log file, has grown
         engine.order(f"{name}-0", "exit 3")
         task = engine.wait_anew(name, task)
+    wait_for(lambda: engine.task(name)["pss_bytes"])  # a sample is three series
     before = engine.footprint()
     for number in range(times):
         engine.order(f"{name}-0", "exit 3" if number % 2 else "kill 9")
@@ -116,3 +119,106 @@ def test_f57_fifty_restarts_leave_nothing_behind(engine: SupervisedEngine, name:
 @pytest.mark.timeout(1200)
 def test_f57_a_thousand_restarts_leave_nothing_behind(engine: SupervisedEngine, name: str) -> None:
     _restart_often(engine, name, 1000)
+
+
+def test_f15_tasks_that_die_together_come_back_one_after_the_other(
+    engine: SupervisedEngine, name: str
+) -> None:
+    engine.create(
+        name, tasks_max=12, poll_ms=200, engine_restart_delay_ms=0,
+        engine_restart_budget_burst=4, engine_restart_budget_per_second=4,
+    )  # fmt: skip
+    tasks = [engine.wait_state(name, "RUNNING", number) for number in range(12)]
+
+    for task in tasks:
+        kill(task["pid"])
+
+    waiting = wait_for(lambda: [t for t in engine.tasks(name) if t["condition"] == "BACKOFF"])
+    assert {t["note"] for t in waiting} == {"waits for its turn: many tasks are being restarted"}
+    assert max(t["retry_in_seconds"] for t in waiting) <= 2.01
+    status = engine.ask(f"/connectors/{name}/status").body["tasks"][waiting[0]["id"]["task"]]
+    assert status["state"] in ("RESTARTING", "RUNNING")
+    for number, task in enumerate(tasks):
+        assert engine.wait_anew(name, task, number)["restarts"] == {"killed": 1}
+
+
+def test_f15_an_operator_waits_for_no_turn(engine: SupervisedEngine, name: str) -> None:
+    engine.create(
+        name, tasks_max=2, engine_restart_delay_ms=0,
+        engine_restart_budget_burst=1, engine_restart_budget_per_second=0.001,
+    )  # fmt: skip
+    tasks = [engine.wait_state(name, "RUNNING", number) for number in range(2)]
+    kill(tasks[0]["pid"])
+    engine.wait_anew(name, tasks[0], 0)
+    kill(tasks[1]["pid"])
+    assert engine.wait_state(name, "BACKOFF", 1)["retry_in_seconds"] > 900
+
+    assert engine.ask(f"/connectors/{name}/tasks/1/restart", "POST").status == 204
+
+    assert engine.wait_anew(name, tasks[1], 1)["note"] is None
+
+
+def test_f18_delays_and_counters_survive_a_killed_supervisor(
+    own_engine: Callable[..., SupervisedEngine],
+) -> None:
+    slow = {"engine_restart_delay_ms": 600_000, "engine_restart_delay_max_ms": 600_000}
+    engine = own_engine(
+        connectors={
+            "waits": {"at_start": "exit 3", **slow},
+            "failed": {"at_start": "raise ConfigError no such table"},
+            "calm": {},
+        }
+    )
+    engine.start()
+    engine.wait_ready()
+    waits, failed = engine.wait_state("waits", "BACKOFF"), engine.wait_state("failed", "FAILED")
+    calm = engine.wait_state("calm", "RUNNING")
+    kill(calm["pid"])
+    engine.wait_anew("calm", calm)
+
+    engine.kill()
+    engine.start()
+    engine.wait_ready()
+
+    after = engine.wait_state("waits", "BACKOFF")
+    assert waits["retry_in_seconds"] - 60 < after["retry_in_seconds"] < waits["retry_in_seconds"]
+    assert (after["restarts"], after["exit_code"]) == ({"crash": 1}, 3)
+    again = engine.wait_state("failed", "FAILED")
+    assert again["trace"] == failed["trace"]
+    status = engine.ask("/connectors/failed/status").body["tasks"][0]
+    assert (status["state"], status["trace"]) == ("FAILED", failed["trace"])
+    assert engine.wait_state("calm", "RUNNING")["restarts"] == {"killed": 1}
+    # the operator's word beats the timer that was remembered
+    assert engine.ask("/connectors/waits/tasks/0/restart", "POST").status == 204
+    wait_for(lambda: engine.task("waits")["restarts"] == {"crash": 2, "operator": 1})
+    engine.check_promises()
+
+    assert engine.stop() == 0
+    engine.start()
+    engine.wait_ready()
+
+    assert engine.wait_state("waits", "BACKOFF")["retry_in_seconds"] < 750
+    # stopped and started again by somebody: what had failed gets one more try
+    wait_for(lambda: engine.task("failed")["condition"] == "FAILED")
+    assert engine.task("failed")["generation"] >> 32 == 3
+    assert engine.stop() == 0
+    assert engine.survivors() == []
+
+
+def test_f49_a_broken_state_file_stops_nobody(own_engine: Callable[..., SupervisedEngine]) -> None:
+    engine = own_engine(connectors={"calm": {}})
+    engine.start()
+    engine.wait_ready()
+    task = engine.wait_state("calm", "RUNNING")
+    kill(task["pid"])
+    engine.wait_anew("calm", task)
+    engine.kill()
+    path = engine.data_dir / "supervisor.state"
+    path.write_bytes(b"\0" * 100 + path.read_bytes()[:-9])
+
+    engine.start()
+    engine.wait_ready()
+
+    assert engine.wait_state("calm", "RUNNING")["restarts"] == {"killed": 1}  # a line that is whole
+    assert "the state file has unreadable lines" in engine.texts()
+    assert engine.stop() == 0

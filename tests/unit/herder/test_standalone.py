@@ -184,7 +184,7 @@ def test_a_key_that_no_task_reads_restarts_no_task(play: Callable[[Scenario], No
         assert supervisor.pids() | before == supervisor.pids()
         await wait_until(lambda: len(supervisor.named(Desire)) == 5)
         assert supervisor.named(Drop) == [Drop("c", 2)]
-        assert [d.policy.max_restarts for d in supervisor.named(Desire)[-2:]] == [3, 3]  # type: ignore[union-attr]
+        assert [d.supervision.restart.max_restarts for d in supervisor.named(Desire)[-2:]] == [3, 3]  # type: ignore[union-attr]
 
     play(scenario)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.herder import worker_connectors
 from engine.herder.herder import Herder
 from engine.herder.main import EXIT_REFUSED, plugin_problem
 from engine.model.config_file import parse_connector_file
@@ -192,11 +193,15 @@ def test_a_connector_of_the_command_line_that_fails_hurts_no_other(tmp_path: Pat
     asyncio.run(scenario())
 
 
-def test_tasks_that_nobody_wants_any_more_are_ended(tmp_path: Path) -> None:
+def test_tasks_that_nobody_wants_any_more_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_connectors, "_KILL_GRACE", 0.1)
+
     async def scenario() -> None:
         supervisor = FakeSupervisor()
         supervisor.ignores_drops = True
-        worker = {"task.shutdown.graceful.timeout.ms": "-14900"}
+        worker = {"task.shutdown.graceful.timeout.ms": "0"}
         async with running(supervisor, tmp_path, worker=worker) as herder:
             await herder.put_connector_config("r", sample(), allow_replace=False)
             await wait_for_task(herder, "r")

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitStatus
 from engine.model.lifecycle import reduce
 from engine.model.lifecycle_action import (
@@ -24,6 +25,7 @@ from engine.model.lifecycle_event import (
     Event,
     Exited,
     PauseDone,
+    PutOff,
     RestartRequested,
     TimedOut,
     Unwanted,
@@ -31,6 +33,7 @@ from engine.model.lifecycle_event import (
 )
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
+from engine.model.supervision import Supervision
 from engine.model.task_state import TaskState
 
 SIGKILLED = ExitStatus(signal=9)
@@ -44,6 +47,7 @@ class Process:
     generation: int
     config_hash: str
     is_ready: bool = False
+    is_made: bool = True
     is_asked_to_end: bool = False
 
 
@@ -54,13 +58,16 @@ class SimulatedTask:
     Attributes:
         obeys: whether the process ends when it is asked to.
         is_mortal: whether SIGKILL ends it.
+        turn: how long a restart after a failure has to wait for its turn.
         on_spawn: what a new process does; schedules with :meth:`after`.
     """
 
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     stop_timeout: float = 5.0
+    start_timeout: float = 60.0
     obeys: bool = True
     is_mortal: bool = True
+    turn: Callable[[], float] = lambda: 0.0
     on_spawn: Callable[[Process], None] = lambda _process: None
     seed: int = 0
 
@@ -87,7 +94,8 @@ class SimulatedTask:
 
     def want(self, config_hash: str = "a", *, is_paused: bool = False) -> None:
         """The herder's wish."""
-        self.handle(Wanted(config_hash, is_paused, self.policy, self.stop_timeout))
+        deadlines = Deadlines(start=self.start_timeout, stop=self.stop_timeout)
+        self.handle(Wanted(config_hash, is_paused, Supervision(self.policy, deadlines)))
 
     def drop(self) -> None:
         """The herder's wish that it ends."""
@@ -123,15 +131,12 @@ class SimulatedTask:
 
     def _do(self, action: Action) -> None:  # noqa: C901 (a table: one line an action)
         match action:
-            case Spawn(generation):
-                assert self.process is None, "a second process"
-                self.process = Process(generation, self.state.wanted_hash)
-                self.spawned_at.append(self.now)
-                self.on_spawn(self.process)
+            case Spawn(generation, takes_turn):
+                self._spawn(generation, self.turn() if takes_turn else 0.0)
             case Terminate():
                 assert self.process is not None, "nothing to terminate"
                 self.process.is_asked_to_end = True
-                if self.obeys:
+                if self.obeys and self.process.is_made:
                     self._ends_after(0.05, ExitStatus(code=0))
             case Abort():
                 assert self.process is not None, "nothing to abort"
@@ -148,6 +153,20 @@ class SimulatedTask:
                 self.timer = None
             case Emit(event):
                 self.events.append(event)
+
+    def _spawn(self, generation: int, wait: float) -> None:
+        assert self.process is None, "a second process"
+        self.process = Process(generation, self.state.wanted_hash, is_made=not wait)
+        if wait:
+            self.after(0.0, lambda: self._put_off(wait))
+        else:
+            self.spawned_at.append(self.now)
+            self.on_spawn(self.process)
+
+    def _put_off(self, wait: float) -> None:
+        assert self.process is not None
+        generation, self.process = self.process.generation, None
+        self.handle(PutOff(generation, wait))
 
     # ---- time
 
@@ -175,6 +194,12 @@ class SimulatedTask:
                 timed_out, self.timer = self.timer[1], None
                 self.handle(timed_out)
         self.now = end
+
+    def pass_until_spawned(self) -> None:
+        """Let a back-off run out."""
+        if self.process is None:
+            assert self.timer is not None
+            self.pass_time(self.timer[0] - self.now)
 
     def _next_due(self) -> float:
         times = [self._later[0][0]] if self._later else []

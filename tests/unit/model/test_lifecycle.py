@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass, ExitStatus
 from engine.model.lifecycle import ABORT_GRACE, KILL_GRACE, reduce
 from engine.model.lifecycle_action import (
@@ -24,6 +25,7 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Noted,
     PauseDone,
+    PutOff,
     RestartRequested,
     TimedOut,
     Timer,
@@ -32,19 +34,22 @@ from engine.model.lifecycle_event import (
 )
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
+from engine.model.supervision import Supervision
 from engine.model.task_state import TaskState
 from tests.unit.model.simulated_task import SIGKILLED, Process, SimulatedTask
 
 GENERATION = 7
 NOW = 500.0
 POLICY = RestartPolicy()
-WANTED = Wanted("a", is_paused=False, policy=POLICY, stop_timeout=5.0)
+WANTED = Wanted("a", is_paused=False, supervision=Supervision(POLICY))
 CRASH = Exited(GENERATION, ExitStatus(code=1), "ValueError: no", "the trace")
 START: list[Action] = [
     Spawn(GENERATION + 1),
-    Arm(Timer.START, POLICY.start_timeout, GENERATION + 1),
+    Arm(Timer.START, Deadlines().start, GENERATION + 1),
     Emit("starting"),
 ]
+TURN: list[Action] = [Spawn(GENERATION + 1, takes_turn=True), *START[1:]]
+PUT_OFF: list[Action] = [Arm(Timer.RESTART, 3.0, GENERATION), Emit("backoff")]
 STOP: list[Action] = [
     Terminate(is_final=False),
     Arm(Timer.STOP, 5.0, GENERATION),
@@ -80,6 +85,10 @@ STATES: dict[str, TaskState] = {
     ),
     "late": TaskState(
         condition=Condition.STOPPING, generation=GENERATION, ending=ExitClass.START_TIMEOUT
+    ),
+    "starting anew": TaskState(condition=Condition.STARTING, generation=GENERATION, failures=2),
+    "put off": TaskState(
+        condition=Condition.BACKOFF, generation=GENERATION, failures=2, has_turn=True
     ),
     "backoff": TaskState(
         condition=Condition.BACKOFF,
@@ -180,7 +189,14 @@ TABLE: list[tuple[str, Event, str, list[Action]]] = [
     ),
     ("starting", FellSilent(GENERATION, 30.0, "start"), "STARTING", UNCHANGED),
     ("dropped", FellSilent(GENERATION, 30.0, "stop"), "STOPPING", UNCHANGED),
-    ("backoff", TimedOut(GENERATION, Timer.RESTART), "STARTING", START),
+    ("backoff", TimedOut(GENERATION, Timer.RESTART), "STARTING", TURN),
+    ("put off", TimedOut(GENERATION, Timer.RESTART), "STARTING", START),
+    ("put off", RestartRequested(), "STARTING", START),
+    ("put off", Unwanted(), "STOPPED", GONE),
+    ("running", PutOff(GENERATION, 3.0), "BACKOFF", BACKOFF),
+    ("starting anew", PutOff(GENERATION, 3.0), "BACKOFF", PUT_OFF),
+    ("starting", PutOff(GENERATION, 3.0), "STARTING", START),
+    ("dropped", PutOff(GENERATION, 3.0), "STOPPED", [Disarm(), Emit("exited"), *GONE]),
     ("failed", TimedOut(GENERATION, Timer.RESTART), "FAILED", UNCHANGED),
     ("running", TimedOut(GENERATION, Timer.RESTART), "RUNNING", UNCHANGED),
     ("starting", TimedOut(GENERATION, Timer.START), "STOPPING", STOP),
@@ -239,7 +255,7 @@ def test_a_new_configuration_gets_a_process_of_its_own(name: str) -> None:
 
 def test_a_running_task_that_is_wanted_otherwise_is_stopped_first() -> None:
     """The old process and the new one never live together."""
-    wanted = Wanted("b", is_paused=False, policy=POLICY, stop_timeout=9.0)
+    wanted = Wanted("b", is_paused=False, supervision=Supervision(POLICY, Deadlines(stop=9.0)))
 
     state, actions = reduce(STATES["running"], wanted, NOW)
 
@@ -379,7 +395,7 @@ def test_a_restart_of_a_process_that_is_being_ended_always_leads_to_a_start(
         task.become_ready()
         task.handle(FellSilent(task.state.generation, 31.0, "poll"))
     else:
-        task.pass_time(task.policy.start_timeout + 1)
+        task.pass_time(task.start_timeout + 1)
     task.restart()
     task.pass_time(30)
 
@@ -447,7 +463,7 @@ def test_f06_a_process_that_was_never_made_counts_as_a_failed_start() -> None:
 
 
 def test_f07_a_start_that_takes_too_long_is_ended_and_counted() -> None:
-    task = SimulatedTask(policy=RestartPolicy(start_timeout=2), obeys=False)
+    task = SimulatedTask(start_timeout=2, obeys=False)
     task.want()
     task.pass_time(2 + 5 + 0.5)
 

@@ -1,5 +1,6 @@
 """The lifecycle under any order of events: hypothesis looks for one that breaks a promise."""
 
+import itertools
 from collections.abc import Callable
 
 from hypothesis import settings
@@ -14,6 +15,7 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Noted,
     PauseDone,
+    PutOff,
     TimedOut,
     Timer,
 )
@@ -36,7 +38,6 @@ POLICIES = st.builds(
     max_restarts=st.integers(0, 4),
     window=st.sampled_from([5.0, 600.0]),
     reset_after=st.sampled_from([0.0, 10.0]),
-    start_timeout=st.sampled_from([1.0, 60.0]),
 )
 HAS_PROCESS = (
     Condition.STARTING,
@@ -51,10 +52,16 @@ HAS_PROCESS = (
 class TaskMachine(RuleBasedStateMachine):
     """Wishes, deaths, silences, late messages and time, in any order."""
 
-    @initialize(policy=POLICIES, obeys=st.booleans(), seed=st.integers(0, 99))
-    def begin(self, policy: RestartPolicy, obeys: bool, seed: int) -> None:
+    @initialize(
+        policy=POLICIES, obeys=st.booleans(), seed=st.integers(0, 99),
+        turns=st.sampled_from([(0.0,), (0.0, 0.3), (2.0, 0.0, 7.0)]),
+    )  # fmt: skip
+    def begin(
+        self, policy: RestartPolicy, obeys: bool, seed: int, turns: tuple[float, ...]
+    ) -> None:
         # a process never made twice is asserted by the simulated task itself
-        self.task = SimulatedTask(policy, obeys=obeys, seed=seed)
+        waits = itertools.cycle(turns)
+        self.task = SimulatedTask(policy, obeys=obeys, seed=seed, turn=lambda: next(waits))
         self.is_wanted = True
         self.task.want()
 
@@ -84,12 +91,15 @@ class TaskMachine(RuleBasedStateMachine):
             self.task.pass_time(0.5)
         raise AssertionError("nothing happened")
 
-    @precondition(lambda self: self.task.process is not None and not self.task.process.is_ready)
+    @precondition(lambda self: self.is_made() and not self.task.process.is_ready)
     @rule(is_paused=st.booleans())
     def become_ready(self, is_paused: bool) -> None:
         self.task.become_ready(is_paused=is_paused)
 
-    @precondition(lambda self: self.task.process is not None)
+    def is_made(self) -> bool:
+        return self.task.process is not None and self.task.process.is_made
+
+    @precondition(lambda self: self.is_made())
     @rule(status=STATUSES, has_progressed=st.booleans())
     def end(self, status: ExitStatus | None, has_progressed: bool) -> None:
         self.task.end(status, has_progressed=has_progressed)
@@ -119,6 +129,7 @@ class TaskMachine(RuleBasedStateMachine):
             PauseDone(old, is_paused=True),
             Noted(old, "late"),
             Exited(old, status),
+            PutOff(old, 3.0),
             FellSilent(old, 99.0, "poll"),
             TimedOut(old, timer),
         ):

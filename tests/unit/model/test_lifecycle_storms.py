@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from engine.model.exit_status import ExitStatus
+from engine.model.restart_budget import RestartBudget
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from tests.unit.model.simulated_task import CRASHED, Process, SimulatedTask
@@ -160,3 +161,103 @@ def test_an_operators_restart_in_back_off_starts_at_once_and_with_the_first_dela
     task.pass_time(1.3)
 
     assert len(task.spawned_at) == before + 2
+
+
+def _storm(count: int, budget: RestartBudget, policy: RestartPolicy) -> list[SimulatedTask]:
+    """So many running tasks of one connector that are all killed at once."""
+    tasks = []
+    for seed in range(count):
+        task = SimulatedTask(policy, seed=seed)
+        task.want()
+        task.become_ready()
+        task.turn = lambda task=task: budget.claim(  # type: ignore[misc]
+            "one", (policy.rate, policy.burst), task.now
+        )
+        tasks.append(task)
+    for task in tasks:
+        task.end()
+    return tasks
+
+
+def _pass_together(tasks: list[SimulatedTask], seconds: float) -> None:
+    """Time passes for all of them in small steps, for they share a budget."""
+    for _ in range(round(seconds * 10)):
+        for task in tasks:
+            task.pass_time(0.1)
+
+
+def test_f15_five_hundred_tasks_do_not_come_back_in_one_breath() -> None:
+    policy = RestartPolicy(delay=0, rate=20, burst=30)
+    tasks = _storm(500, RestartBudget((50, 100)), policy)
+
+    _pass_together(tasks, 30)
+
+    starts = sorted(at for task in tasks for at in task.spawned_at[1:])
+    assert len(starts) == 500
+    for second in range(30):
+        within = [at for at in starts if second <= at - 1000 < second + 1]
+        assert len(within) <= 30 + 20
+    assert 23 <= starts[-1] - 1000 <= 24
+
+
+def test_f15_a_single_kill_waits_for_nobody() -> None:
+    policy = RestartPolicy(delay=0)
+    task = _storm(1, RestartBudget((50, 100)), policy)[0]
+
+    assert task.spawned_at == [1000.0, 1000.0]
+
+
+def test_f15_an_operator_waits_for_no_turn() -> None:
+    policy = RestartPolicy(delay=0, rate=1, burst=1)
+    tasks = _storm(10, RestartBudget((50, 100)), policy)
+    _pass_together(tasks, 0.1)
+    last = tasks[-1]
+    assert last.is_in(Condition.BACKOFF)
+    assert last.state.note == "waits for its turn: many tasks are being restarted"
+
+    last.restart()
+
+    assert last.has_process()
+    assert last.state.note is None
+
+
+def test_f15_a_stop_while_a_task_waits_for_its_turn_is_final() -> None:
+    policy = RestartPolicy(delay=0, rate=1, burst=1)
+    tasks = _storm(5, RestartBudget((50, 100)), policy)
+    for task in tasks[1:3]:
+        task.drop()  # before it is told to wait
+    _pass_together(tasks, 0.1)
+    for task in tasks[3:]:
+        task.drop()
+
+    _pass_together(tasks, 10)
+
+    assert [task.state.condition for task in tasks[1:]] == [Condition.STOPPED] * 4
+    assert [len(task.spawned_at) for task in tasks] == [2, 1, 1, 1, 1]
+
+
+def test_the_policy_always_never_gives_up() -> None:
+    task = task_that_lives(0.01, RestartPolicy(mode="always", delay_max=10))
+    task.want()
+    task.pass_time(HOUR)
+
+    assert task.state.condition is not Condition.FAILED
+    assert 250 < len(task.spawned_at) < 500
+
+
+def test_an_end_that_is_to_be_prevented_from_a_restart_fails_the_task() -> None:
+    task = task_that_lives(0.01, RestartPolicy(prevent=(1,)))
+    task.want()
+    task.pass_time(HOUR)
+
+    assert (len(task.spawned_at), task.state.condition) == (1, Condition.FAILED)
+    assert task.state.trace is not None
+    assert "prevent.exit.status names exit code 1" in task.state.trace
+
+
+def test_a_forced_restart_is_still_bounded() -> None:
+    task = task_that_lives(0.01, RestartPolicy(force=(78,)), status=ExitStatus(code=78))
+    task.want()
+    task.pass_time(HOUR)
+
+    assert (len(task.spawned_at), task.state.condition) == (11, Condition.FAILED)

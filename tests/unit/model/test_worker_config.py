@@ -6,7 +6,8 @@ from engine.api.config import keys_of, parse
 from engine.api.errors import ConfigError
 from engine.model.ignored_key import WORKER
 from engine.model.restart_policy import RestartPolicy
-from engine.model.worker_config import WorkerConfig, restart_policy, worker_warnings
+from engine.model.supervision_config import supervision
+from engine.model.worker_config import WorkerConfig, worker_warnings
 
 LEAST = {"key.converter": "StringConverter", "value.converter": "StringConverter"}
 
@@ -48,13 +49,13 @@ def test_every_problem_is_found_at_once() -> None:
 
 def test_a_connector_may_change_the_restart_policy() -> None:
     worker = {"engine.restart.max": "3", "engine.restart.delay.ms": "500"}
-    policy = restart_policy(worker, {"engine.restart.delay.ms": "0", "name": "x"})
+    policy = supervision(worker, {"engine.restart.delay.ms": "0", "name": "x"}).restart
     assert policy == RestartPolicy(delay=0.0, max_restarts=3)
 
 
 def test_a_wrong_restart_policy_names_its_key() -> None:
     with pytest.raises(ConfigError) as caught:
-        restart_policy({}, {"engine.restart.policy": "sometimes"})
+        supervision({}, {"engine.restart.policy": "sometimes"})
     assert "never, on-failure, always" in caught.value.problems["engine.restart.policy"]
 
 

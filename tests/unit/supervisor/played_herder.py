@@ -12,7 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.model.deadlines import Deadlines
 from engine.model.restart_policy import RestartPolicy
+from engine.model.supervision import Supervision
 from engine.supervisor.instance import Instance
 from engine.supervisor.settings import Settings
 from engine.supervisor.supervisor import Supervisor
@@ -139,7 +141,8 @@ class PlayedHerder:
             "calm", number, "source", WORKER, config, config, str(self.data_dir)
         )
         policy = RestartPolicy(delay=self.delay, delay_max=self.delay)
-        desire = Desire("calm", number, config_hash, paused=False, policy=policy, stop_timeout=2.0)
+        supervision = Supervision(policy, Deadlines(stop=2.0))
+        desire = Desire("calm", number, config_hash, paused=False, supervision=supervision)
         self.say(desire, seal(assignment, "assignment"))
 
     def want(self, *numbers: int, count: int | None = None) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from engine.model.restart_policy import RestartPolicy
+from engine.model.supervision import Supervision
 from engine.wire.channel import MAX_MESSAGE_BYTES, Channel, MessageTooLongError
 from engine.wire.message import (
     Ack,
@@ -38,7 +39,9 @@ def open_descriptors() -> set[str]:
 
 def test_a_message_arrives_as_it_was_sent(ends: Ends) -> None:
     left, right = ends
-    desire = Desire("orders", 3, "hash", paused=True, policy=RestartPolicy(delay=2.5))
+    desire = Desire(
+        "orders", 3, "hash", paused=True, supervision=Supervision(RestartPolicy(delay=2.5))
+    )
     left.send(desire)
 
     assert right.receive() == (desire, [])
