@@ -48,6 +48,14 @@ def _add_reading(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     logs.add_argument(
         "--tail", type=_whole, default=100, metavar="K", help="last K events first (default 100)"
     )
+    explain = _action(
+        actions, "explain", "why a task died, and what to do about it", "explain", "ctl_explain"
+    )
+    explain.add_argument("task", metavar="TASK", help="NAME-0, or NAME for all of a connector")
+    explain.add_argument(
+        "--lines", type=_whole, default=40, metavar="K",
+        help="last K lines of its output (default 40, 0 for none)",
+    )  # fmt: skip
     events = _action(
         actions, "events", "what happened to connectors and tasks, and why", "events", "ctl_events"
     )

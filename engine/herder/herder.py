@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
+from engine.model.death import Death
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
@@ -95,6 +96,7 @@ class TaskView:
     Attributes:
         slot: values of :mod:`engine.model.slot` by name.
         sample: what the process uses, once measured.
+        death: how the last process ended, if one has since the engine started.
     """
 
     id: TaskId
@@ -103,6 +105,7 @@ class TaskView:
     slot: Mapping[str, int]
     sample: Sample | None = None
     log_file: Path | None = None
+    death: Death | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,8 +146,8 @@ class HerderProcess:
                 self._epoch = epoch
                 if descriptors:
                     self._listener = socket.socket(fileno=descriptors[0])
-            case TaskSnapshot(report):
-                self._table.snapshot(report, descriptors)
+            case TaskSnapshot(report, death):
+                self._table.snapshot(report, descriptors, death)
                 self._running.append(TaskId(report.connector, report.task))
             case SnapshotEnd():
                 self._is_told.set()

@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 
 from engine.herder.herder import InstanceState, TaskView
+from engine.model.death import Death
+from engine.model.explanation import Facts, explain
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
@@ -33,6 +35,7 @@ class TaskTable:
         self._worker_id = worker_id
         self._log_dir = log_dir
         self._reports: dict[TaskId, tuple[TaskReport, int]] = {}
+        self._deaths: dict[TaskId, Death] = {}
         self._slots: dict[TaskId, Slot] = {}
         self._samples: dict[TaskId, Sample] = {}
         self._restarting: dict[TaskId, int] = {}
@@ -51,9 +54,13 @@ class TaskTable:
                 )
                 self._reports[task] = (stopped, time.monotonic_ns())
 
-    def snapshot(self, report: TaskReport, descriptors: Sequence[int]) -> None:
-        """A task as it stands, with its slot."""
+    def snapshot(
+        self, report: TaskReport, descriptors: Sequence[int], death: Death | None = None
+    ) -> None:
+        """A task as it stands, with its slot, and how its last process ended."""
         task = TaskId(report.connector, report.task)
+        if death is not None:
+            self._deaths[task] = death
         self._reports[task] = (report, time.monotonic_ns())
         for fd in descriptors:
             memory = mmap.mmap(fd, SLOT_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
@@ -67,8 +74,11 @@ class TaskTable:
         noted = self._restarting.get(task)
         if noted is not None and (report.generation > noted or event.event in _ENDS_RESTART):
             del self._restarting[task]
+        if event.death is not None:
+            self._deaths[task] = event.death
         if event.event == "gone":
             self._reports.pop(task, None)
+            self._deaths.pop(task, None)
             self._slots.pop(task, None)
             self._samples.pop(task, None)
             self._leaving.discard(task)
@@ -101,8 +111,16 @@ class TaskTable:
         if task in self._restarting:
             return InstanceState(State.RESTARTING, self._worker_id, version)
         condition = Condition(report.condition)
-        trace = (report.trace or report.reason) if condition in _HAS_FAILED else None
+        trace = self._trace(task) if condition in _HAS_FAILED else None
         return InstanceState(ON_THE_WIRE[condition], self._worker_id, version, trace)
+
+    def _trace(self, task: TaskId) -> str | None:
+        """Why the task is not running; its first line is ``Type: message``."""
+        report = _as_of(time.monotonic_ns(), *self._reports[task])
+        death = self._deaths.get(task)
+        if death is None or report.condition == Condition.UNKILLABLE:
+            return report.trace or report.reason
+        return explain(Facts(task, death, report.condition, report.retry_in))
 
     def expect(self, task: TaskId) -> None:
         """The supervisor was told to run it."""
@@ -134,6 +152,7 @@ class TaskTable:
                 slot=self._slots[task].values() if task in self._slots else {},
                 sample=self._samples.get(task),
                 log_file=self._log_dir / f"{task.file_stem}.log",
+                death=self._deaths.get(task),
             )
             for task in self
         ]

@@ -25,6 +25,7 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
         in_hand: the records that it was working on, such as ``lines-0@100-1999``.
         error: ``Type: message`` when the process said why it ended.
         traceback: of that error.
+        logged: the first and the last error that it logged or printed, with their times.
         first_error: what the first end said, or was, since the task was healthy last.
         stacks: what all its threads were doing when it was found stuck or crashed.
         restarts_ms: when it was started again after a failure, within the window.
@@ -48,6 +49,7 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
     in_hand: str | None = None
     error: str | None = None
     traceback: str | None = None
+    logged: tuple[str, ...] = ()
     first_error: str | None = None
     first_error_ms: int | None = None
     stacks: str | None = None
@@ -87,6 +89,7 @@ def death_of(state: TaskState, event: Exited, now: float, now_ms: int) -> Death:
         in_hand=event.in_hand,
         error=event.summary,
         traceback=event.trace,
+        logged=event.logged,
         first_error=state.first_error,
         first_error_ms=None if state.first_error is None else wall(state.first_error_at),
         stacks=event.stacks,

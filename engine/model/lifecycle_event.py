@@ -78,6 +78,7 @@ class Exited:
         in_hand: the records that it was working on.
         stacks: what its threads were doing, where that was found out.
         out_of_memory: whether the kernel killed it for want of memory; None when nobody can tell.
+        logged: the first and the last error that it logged or printed, with their times.
     """
 
     generation: int
@@ -90,6 +91,7 @@ class Exited:
     in_hand: str | None = None
     stacks: str | None = None
     out_of_memory: bool | None = None
+    logged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

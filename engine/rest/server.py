@@ -15,6 +15,7 @@ from engine.rest.connectors import ConnectorsResource
 from engine.rest.engine_resource import EngineResource
 from engine.rest.errors import answer_errors
 from engine.rest.events import EventsResource
+from engine.rest.explain import ExplainResource
 from engine.rest.line_stream import LineStream
 from engine.rest.logs import LogsResource
 from engine.rest.metrics import MetricsResource
@@ -46,6 +47,7 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
         MetricsResource(herder),
         LogsResource(herder, stream),
         EventsResource(herder, stream),
+        ExplainResource(herder),
     )
     add_routes(app, [route for resource in resources for route in resource.routes()])
     app.on_shutdown.append(stream.close)

@@ -37,7 +37,7 @@ class Instance:
             self.lock_fd, self.epoch = handed
             return
         try:
-            for name in (".", "tasks", "logs", "journal", "offsets"):
+            for name in (".", "tasks", "logs", "journal", "deaths", "offsets"):
                 (data_dir / name).mkdir(mode=0o750, parents=True, exist_ok=True)
             self.lock_fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:

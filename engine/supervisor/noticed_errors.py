@@ -9,6 +9,7 @@ from typing import Any, Final
 from engine.model.log_line import LEVELS
 
 _LONGEST: Final = 8 * 1024
+_LONGEST_LINE: Final = 1000
 _MOST_LINES: Final = 200
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _FATAL: Final = "Fatal Python error: "
@@ -60,6 +61,11 @@ class NoticedErrors:
         self.traceback = None
         self._notice(timestamp, line, "\n".join(lines))
 
+    def texts(self) -> tuple[str, ...]:
+        """The first and the last one, each in one line; one if there was but one."""
+        found = (each for each in (self.first, self.last) if each is not None)
+        return tuple(dict.fromkeys(_line(each) for each in found))
+
     def _notice(self, timestamp: str, text: str, trace: str) -> None:
         self.count += 1
         self.last = {"timestamp": timestamp, "text": text[:_LONGEST]}
@@ -67,3 +73,8 @@ class NoticedErrors:
             self.last["trace"] = trace[-_LONGEST:]
         if self.first is None:
             self.first = self.last
+
+
+def _line(error: dict[str, str]) -> str:
+    text = f"{error['timestamp']} {error['text'].strip()}".partition("\n")[0]
+    return text[:_LONGEST_LINE]

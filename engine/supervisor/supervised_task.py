@@ -70,6 +70,9 @@ class Host(Makers, Protocol):
     def task_changed(self, task: "SupervisedTask", event: str) -> None:
         """Tell whoever listens; ``gone`` is the last word."""
 
+    def keep_output(self, task: TaskId, death: Death, output: bytes) -> None:
+        """Keep what a process wrote last."""
+
 
 class SupervisedTask:
     """A task id, what is wanted of it, and its process if there is one.
@@ -221,6 +224,7 @@ class SupervisedTask:
 
     def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
         self._log.drain()
+        left = self._log.take_last_words()
         words = self._words
         summary = words.summary if words else None
         if status is None:
@@ -234,8 +238,11 @@ class SupervisedTask:
                 has_progressed=self.slot["last_progress_ns"] > 0,
                 stage=words.stage if words else self.slot.stage,
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
+                logged=left.errors.texts(),
             )
         )
+        if self.death is not None and self.death.generation == generation:
+            self._host.keep_output(self.id, self.death, left.output)
 
     def _hear(self, message: TaskToSupervisor) -> None:
         match message:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from engine.model.death import Death
 from engine.model.lifecycle import KILL_GRACE
 from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
 from engine.model.restart_budget import RestartBudget
@@ -19,6 +20,7 @@ from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
 from engine.supervisor.journal import Journal
+from engine.supervisor.last_output import LastOutputs
 from engine.supervisor.launch import HeadStart
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
@@ -100,6 +102,7 @@ class Supervisor:
         path = settings.data_dir / "journal" / "events.jsonl"
         self._journal = Journal(path, settings.journal, instance.epoch)
         log.on_own = self._journal.logged
+        self._outputs = LastOutputs(settings.data_dir)
         self._listener = listener
         self._herder = HerderProcess(settings, log, self.reaper, head_start)
         self._services = [ServiceProcess(s, settings.data_dir, log, self.reaper) for s in services]
@@ -217,6 +220,7 @@ class Supervisor:
         self._state_file.end()
         self.log.info("stopped", exit_code=code)
         self._journal.record("engine_stopped", exit_code=code)
+        self._outputs.close()
         self._journal.close()
         self.log.console.flush()
         if self._ended is not None and not self._ended.done():
@@ -309,6 +313,10 @@ class Supervisor:
             if self._stopping is None:
                 self._state_file.put(task.id, None)
         self._changed.set()
+
+    def keep_output(self, task: TaskId, death: Death, output: bytes) -> None:
+        """Keep it for whoever asks why the process ended."""
+        self._outputs.keep(task, death, output)
 
     # ---- the herder ---------------------------------------------------------------------------
 

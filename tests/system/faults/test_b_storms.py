@@ -96,6 +96,7 @@ def _restart_often(engine: SupervisedEngine, name: str, times: int) -> None:
         engine.order(f"{name}-0", "exit 3")
         task = engine.wait_anew(name, task)
     wait_for(lambda: engine.task(name)["pss_bytes"])  # a sample is three series
+    wait_for((engine.data_dir / "deaths" / f"{name}-0.json").exists)
     before = engine.footprint()
     for number in range(times):
         engine.order(f"{name}-0", "exit 3" if number % 2 else "kill 9")

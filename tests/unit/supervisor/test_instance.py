@@ -44,6 +44,7 @@ def test_the_directory_is_made_with_all_that_is_needed_below(tmp_path: Path) -> 
         "tasks",
         "logs",
         "journal",
+        "deaths",
         "offsets",
     }
     assert (data_dir / "lock").read_text() == f"{os.getpid()}\n"
