@@ -10,7 +10,7 @@ from engine.api.errors import ConnectError
 from engine.model.death import Death
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.message import Losses, Reloaded, Sample, TaskReport, UpgradeState
 
 
 class BadRequestError(ConnectError):
@@ -97,6 +97,7 @@ class TaskView:
         slot: values of :mod:`engine.model.slot` by name.
         sample: what the process uses, once measured.
         death: how the last process ended, if one has since the engine started.
+        log_lost_bytes: what its processes printed and nobody could keep.
     """
 
     id: TaskId
@@ -106,6 +107,7 @@ class TaskView:
     sample: Sample | None = None
     log_file: Path | None = None
     death: Death | None = None
+    log_lost_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class WorkerView:
     zygote_restarts: int = 0
     herder_restarts: int = 0
     journal_file: Path | None = None
+    losses: Losses = field(default_factory=Losses)
     upgrade: UpgradeState = field(default_factory=UpgradeState)
 
 

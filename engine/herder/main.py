@@ -153,7 +153,7 @@ class HerderProcess:
                 self._is_told.set()
             case Samples():
                 self._facts.samples = message
-                self._table.sampled(message.tasks)
+                self._table.sampled(message.tasks, message.losses.task_logs)
             case PlanEnded(token, problem):
                 self._client.ended(token, problem)
             case UpgradeState():

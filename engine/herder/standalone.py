@@ -131,6 +131,7 @@ class StandaloneHerder:
             zygote_restarts=samples.zygote_restarts,
             herder_restarts=samples.herder_restarts,
             journal_file=self._facts.journal_file,
+            losses=samples.losses,
             upgrade=self._facts.upgrade,
         )
 

@@ -38,6 +38,7 @@ class TaskTable:
         self._deaths: dict[TaskId, Death] = {}
         self._slots: dict[TaskId, Slot] = {}
         self._samples: dict[TaskId, Sample] = {}
+        self._lost: dict[TaskId, int] = {}
         self._restarting: dict[TaskId, int] = {}
         self._leaving: set[TaskId] = set()
         self._changed = asyncio.Event()
@@ -81,13 +82,16 @@ class TaskTable:
             self._deaths.pop(task, None)
             self._slots.pop(task, None)
             self._samples.pop(task, None)
+            self._lost.pop(task, None)
             self._leaving.discard(task)
         else:
             self._reports[task] = (report, event.monotonic_ns)
         self._changed.set()
 
-    def sampled(self, samples: Iterable[Sample]) -> None:
-        """What processes use."""
+    def sampled(self, samples: Iterable[Sample], lost: Iterable[tuple[str, int, int]] = ()) -> None:
+        """What processes use, and how many bytes of their output were lost so far."""
+        for connector, number, size in lost:
+            self._lost[TaskId(connector, number)] = size
         for sample in samples:
             self._samples[TaskId(sample.connector, sample.task)] = sample
 
@@ -153,6 +157,7 @@ class TaskTable:
                 sample=self._samples.get(task),
                 log_file=self._log_dir / f"{task.file_stem}.log",
                 death=self._deaths.get(task),
+                log_lost_bytes=self._lost.get(task, 0),
             )
             for task in self
         ]

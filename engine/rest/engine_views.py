@@ -43,6 +43,7 @@ def task_json(view: TaskView, rate: Rate | None, now_ns: int) -> dict[str, Any]:
         "since_progress_seconds": age(slot, "last_progress_ns", now_ns),
         "since_commit_seconds": age(slot, "last_commit_ns", now_ns),
         "log_file": str(view.log_file) if view.log_file else None,
+        "log_lost_bytes": view.log_lost_bytes,
     }
 
 
@@ -92,6 +93,12 @@ def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
         "zygote_restarts": worker.zygote_restarts,
         "herder_restarts": worker.herder_restarts,
         "upgrade": upgrade_json(worker.upgrade),
+        "problems": list(worker.losses.problems),
+        "lost": {
+            "console_bytes": worker.losses.console_bytes,
+            "journal_events": worker.losses.journal_events,
+            "outputs": worker.losses.outputs,
+        },
         "tasks": dict(tasks),
     }
 

@@ -107,6 +107,10 @@ TASK_METRICS: Final = (
     _counter("commit_skips", "commit_skips", "Commits of offsets that were not needed."),
     _counter("rebalances", "rebalances", "Changes of the partitions that a sink reads."),
     TaskMetric(
+        "engine_task_log_lost_bytes", COUNTER, "Output of its processes that could not be kept.",
+        lambda view, _now: view.log_lost_bytes,
+    ),
+    TaskMetric(
         "engine_task_cpu_seconds", COUNTER, "CPU time of the task's process; starts anew with it.",
         _sample("cpu_seconds"),
     ),
@@ -153,6 +157,15 @@ WORKER_METRICS: Final = (
                  lambda w: w.zygote_restarts),
     WorkerMetric("engine_herder_restarts", COUNTER,
                  "How often the control plane was started again.", lambda w: w.herder_restarts),
+    WorkerMetric("engine_console_lost_bytes", COUNTER,
+                 "Bytes of the service's log that nobody took in time.",
+                 lambda w: w.losses.console_bytes),
+    WorkerMetric("engine_journal_lost_events", COUNTER,
+                 "Events that the disk did not take in time.",
+                 lambda w: w.losses.journal_events),
+    WorkerMetric("engine_worker_problems", GAUGE,
+                 "What the worker suffers from now, such as a journal that cannot be written.",
+                 lambda w: len(w.losses.problems)),
 )  # fmt: skip
 
 TASK_STATE: Final = ("engine_task_state", GAUGE, "1 for the state that the task is in, else 0.")

@@ -49,18 +49,18 @@ class LastOutputs:
         self._waiting[task] = (death, output)
         self._waiting_bytes += len(output)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_AFTER, self._write)
+            self._timer = asyncio.get_running_loop().call_later(_AFTER, self._write_some)
 
     def _forget(self, task: TaskId) -> None:
         if task in self._waiting:
             self._waiting_bytes -= len(self._waiting.pop(task)[1])
 
-    def _write(self) -> None:
+    def _write_some(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + _SLICE
         while self._waiting and loop.time() < until:
             self._write_one()
-        self._timer = loop.call_later(_SLICE, self._write) if self._waiting else None
+        self._timer = loop.call_later(_SLICE, self._write_some) if self._waiting else None
 
     def _write_one(self) -> None:
         task, (death, output) = next(iter(self._waiting.items()))
@@ -77,9 +77,10 @@ class LastOutputs:
             with contextlib.suppress(OSError):
                 os.unlink(draft)
 
-    def close(self) -> None:
-        """Write what waits."""
+    def write(self) -> None:
+        """Write what waits, however long that takes."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         while self._waiting:
             self._write_one()

@@ -11,10 +11,10 @@ from engine.supervisor import handover
 from engine.supervisor.handover import Handover, ServiceHandover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
-from engine.supervisor.journal import Journal
 from engine.supervisor.log import Log
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.records import Records
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.supervisor.supervised_task import SupervisedTask
@@ -65,7 +65,7 @@ class Parts:
     reaper: Reaper
     zygote: Zygote
     herder: HerderProcess
-    journal: Journal
+    records: Records
     services: Sequence[ServiceProcess]
     tasks: Mapping[TaskId, SupervisedTask]
     plans: Mapping[int, PlanChild]
@@ -148,7 +148,7 @@ class Succession:
             herder_restarts=parts.herder.restarts,
             attempts=attempts,
             upgrades=upgrades,
-            journal=parts.journal.hand_over(),
+            journal=parts.records.hand_over(),
             console=parts.log.console.waiting,
         )
 
@@ -156,7 +156,7 @@ class Succession:
         """Go on with everything that a supervisor before us had."""
         parts, numbers = self._parts, self._parts.numbers
         parts.log.console.write(handed.console)
-        parts.journal.take_over(handed.journal)
+        parts.records.journal.take_over(handed.journal)
         numbers.seq, numbers.token = handed.seq, handed.token
         numbers.highest_generation = handed.highest_generation
         parts.not_ours.clear()

@@ -82,6 +82,7 @@ class SupervisedTask:
         slot: heartbeat and counters; survives the processes.
         slot_fd: its memory, for others to map.
         death: how the last process ended.
+        log: what its processes print.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class SupervisedTask:
         self.death: Death | None = None
         self._host = host
         context, path = self._context, data_dir / "logs" / f"{task.file_stem}.log"
-        self._log = (
+        self.log = (
             LogPipe.take_over(host.log, context, path, handed.log)
             if handed
             else LogPipe(host.log, context, path)
@@ -144,7 +145,7 @@ class SupervisedTask:
             state=self.state,
             slot_fd=self.slot_fd,
             config_fd=self._config_fd,
-            log=self._log.hand_over(),
+            log=self.log.hand_over(),
             process=self._process.hand_over(),
             is_asked=self._process.is_asked,
             timer=None if timer is None else TimerHandover(*self._armed, timer.when()),
@@ -215,7 +216,7 @@ class SupervisedTask:
             return
         self._words = None
         self.slot.begin(generation, time.monotonic_ns())
-        self._process.start(generation, (self._log.write_fd, self._config_fd, self.slot_fd))
+        self._process.start(generation, (self.log.write_fd, self._config_fd, self.slot_fd))
 
     def _wait_for_turn(self) -> None:
         put_off, self._put_off = self._put_off, None
@@ -223,8 +224,8 @@ class SupervisedTask:
             self.handle(put_off)
 
     def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
-        self._log.drain()
-        left = self._log.take_last_words()
+        self.log.drain()
+        left = self.log.take_last_words()
         words = self._words
         summary = words.summary if words else None
         if status is None:
@@ -306,7 +307,7 @@ class SupervisedTask:
     def close(self) -> None:
         """Give everything back; the task is gone."""
         self._disarm()
-        self._log.close()
+        self.log.close()
         self.slot.words.release()
         self._map.close()
         os.close(self.slot_fd)

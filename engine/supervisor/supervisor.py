@@ -19,14 +19,13 @@ from engine.model.task_memory import memory_of
 from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
-from engine.supervisor.journal import Journal
-from engine.supervisor.last_output import LastOutputs
 from engine.supervisor.launch import HeadStart
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.notify import Notifier
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.records import Records
 from engine.supervisor.reloading import Reloading
 from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
@@ -99,10 +98,9 @@ class Supervisor:
         self.zygote = Zygote(log, self.reaper, settings.preload, head_start=head_start)
         self._settings = settings
         self._instance = instance
-        path = settings.data_dir / "journal" / "events.jsonl"
-        self._journal = Journal(path, settings.journal, instance.epoch)
-        log.on_own = self._journal.logged
-        self._outputs = LastOutputs(settings.data_dir)
+        open_elsewhere = [f"{service.log_name}.log" for service in services]
+        self._records = Records(settings, instance.epoch, log, open_elsewhere)
+        self._journal = self._records.journal
         self._listener = listener
         self._herder = HerderProcess(settings, log, self.reaper, head_start)
         self._services = [ServiceProcess(s, settings.data_dir, log, self.reaper) for s in services]
@@ -170,7 +168,7 @@ class Supervisor:
     def _parts(self) -> Parts:
         return Parts(
             self._settings, self.log, self._instance, self._listener, self.reaper, self.zygote,
-            self._herder, self._journal, self._services, self._tasks, self._plans, self._numbers,
+            self._herder, self._records, self._services, self._tasks, self._plans, self._numbers,
             self._not_ours,
         )  # fmt: skip
 
@@ -220,8 +218,7 @@ class Supervisor:
         self._state_file.end()
         self.log.info("stopped", exit_code=code)
         self._journal.record("engine_stopped", exit_code=code)
-        self._outputs.close()
-        self._journal.close()
+        self._records.close()
         self.log.console.flush()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(code)
@@ -316,7 +313,7 @@ class Supervisor:
 
     def keep_output(self, task: TaskId, death: Death, output: bytes) -> None:
         """Keep it for whoever asks why the process ended."""
-        self._outputs.keep(task, death, output)
+        self._records.outputs.keep(task, death, output)
 
     # ---- the herder ---------------------------------------------------------------------------
 
@@ -439,6 +436,7 @@ class Supervisor:
         if self._upgrade is not None:
             self._upgrade.check_trial(now)
         self.log.console.flush()
+        self._records.sweep(now)
         self._notifier.alive(now)
         if self._state_file.is_behind:
             self._state_file.flush()
@@ -453,9 +451,9 @@ class Supervisor:
     def _sample(self) -> None:
         alive = [(t.id.connector, t.id.task, t.pid) for t in self._tasks.values() if t.pid]
         samples = self._sampler.sample(alive)
-        self._herder.send(
-            Samples(tuple(samples), self._loop_lag, self.zygote.restarts, self._herder.restarts)
-        )
+        losses = self._records.losses({task.id: task.log for task in self._tasks.values()})
+        lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
+        self._herder.send(Samples(tuple(samples), lag, *restarts, losses))
 
 
 def _has_terminal() -> bool:

@@ -320,6 +320,24 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     pss_bytes: int
 
 
+class Losses(msgspec.Struct, frozen=True, array_like=True):
+    """What could not be written down since the engine started, and what cannot be now.
+
+    Attributes:
+        console_bytes: of the service's log.
+        journal_events: of the journal.
+        outputs: last outputs of dead processes.
+        task_logs: connector, task and bytes, where there are any.
+        problems: what keeps things from being written now, in sentences.
+    """
+
+    console_bytes: int = 0
+    journal_events: int = 0
+    outputs: int = 0
+    task_logs: tuple[tuple[str, int, int], ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 class Samples(Message, frozen=True, array_like=True):
     """Use of some tasks, every few seconds; and of the supervisor itself."""
 
@@ -327,6 +345,7 @@ class Samples(Message, frozen=True, array_like=True):
     loop_lag_seconds: float
     zygote_restarts: int
     herder_restarts: int
+    losses: Losses = Losses()
 
 
 class UpgradeState(Message, frozen=True, array_like=True):
