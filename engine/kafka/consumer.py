@@ -72,6 +72,14 @@ class Fetch:
     def __len__(self) -> int:
         return len(self.messages)
 
+    def span(self) -> str:
+        """From where to where it reaches: ``lines-0@100 to lines-3@299, 200 records``."""
+        first, last = self.messages[0], self.messages[-1]
+        return (
+            f"{first.topic()}-{first.partition()}@{first.offset()} to "
+            f"{last.topic()}-{last.partition()}@{last.offset()}, {len(self)} records"
+        )
+
     def values(self) -> list[bytes | None]:
         """The raw values."""
         return list(map(Message.value, self.messages))

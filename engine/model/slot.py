@@ -2,14 +2,17 @@
 
 A slot is a page of aligned 8-byte integers. Each store is whole; nothing is promised across fields.
 The slot belongs to the task id and outlives its processes: a new process goes on counting where the
-last one stopped, so counters never fall and a SIGKILL loses no value.
+last one stopped, so counters never fall and a SIGKILL loses no value. Behind the integers there is
+room for a text: what the task has in hand.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 SLOT_BYTES: Final = 4096
+_TEXT_AT: Final = 3072
+_LONGEST_TEXT: Final = SLOT_BYTES - _TEXT_AT - 1
 
 FIELDS: Final = (
     # about the process; reset by the supervisor before each start
@@ -26,6 +29,8 @@ FIELDS: Final = (
     "queue_records",  # handed to the client library, not acknowledged
     "partitions",  # assigned to a sink
     "last_error_ms",  # wall clock of the last record error, milliseconds since the epoch
+    "record_partition",  # of the record that goes through transformations or converters; or -1
+    "record_offset",  # the same record's offset
     # counters; they go on over restarts
     "records_in",  # polled from the source, or consumed
     "records_out",  # produced, or put into the sink
@@ -73,10 +78,16 @@ class Slot:
         buffer: ``SLOT_BYTES`` bytes, shared memory as a rule.
     """
 
-    __slots__ = ("words",)
+    __slots__ = ("_text", "words")
 
     def __init__(self, buffer: memoryview) -> None:
         self.words: memoryview = buffer.cast("q")
+        self._text = buffer[_TEXT_AT:SLOT_BYTES]
+
+    def release(self) -> None:
+        """Let go of the memory, so that its map can be closed."""
+        self.words.release()
+        self._text.release()
 
     def __getitem__(self, name: str) -> int:
         return int(self.words[INDEX[name]])
@@ -102,6 +113,34 @@ class Slot:
     def stage(self, name: str) -> None:
         self.words[_STAGE] = STAGE_INDEX[name]
 
+    def enter(self, stage: str, now_ns: int) -> None:
+        """Begin something that has a deadline of its own."""
+        self.words[_STAGE] = STAGE_INDEX[stage]
+        self.words[_HEARTBEAT] = now_ns
+
+    @property
+    def in_hand(self) -> str | None:
+        """The records that the task was working on; None when it had none."""
+        if self.stage not in _STAGES_WITH_RECORDS:
+            return None
+        text = bytes(self._text).partition(b"\0")[0].decode("utf-8", "replace")
+        partition, offset = self["record_partition"], self["record_offset"]
+        if not text or offset < 0:
+            return text or None
+        where = f"partition {partition} offset" if partition >= 0 else "record"
+        return f"{text}, at {where} {offset}"
+
+    def take(self, text: str) -> None:
+        """Have these records in hand; none of them alone."""
+        data = text.encode("utf-8", "replace")[:_LONGEST_TEXT]
+        self._text[: len(data) + 1] = data + b"\0"
+        self.words[_OFFSET] = -1
+
+    def mark(self, partition: int, offset: int) -> None:
+        """Work on one record of those in hand; a source's has partition -1 and its number."""
+        self.words[_PARTITION] = partition
+        self.words[_OFFSET] = offset
+
     def begin(self, generation: int, now_ns: int) -> None:
         """Make ready for a new process: its own fields anew, counters as they are."""
         for i in range(FIRST_COUNTER):
@@ -110,6 +149,7 @@ class Slot:
         self["generation"] = generation
         self["heartbeat_ns"] = now_ns
         self["lag"] = -1
+        self.take("")
 
     def values(self) -> dict[str, int]:
         """Everything, by name."""
@@ -118,3 +158,9 @@ class Slot:
 
 STAGE_INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(STAGES)}
 _STAGE: Final = INDEX["stage"]
+_HEARTBEAT: Final = INDEX["heartbeat_ns"]
+_PARTITION: Final = INDEX["record_partition"]
+_OFFSET: Final = INDEX["record_offset"]
+_STAGES_WITH_RECORDS: Final = frozenset(
+    ("transform", "convert", "produce", "put", "flush", "commit")
+)

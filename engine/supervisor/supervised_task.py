@@ -238,6 +238,7 @@ class SupervisedTask:
                 trace=words.trace if words else None,
                 has_progressed=self.slot["last_progress_ns"] > 0,
                 stage=words.stage if words else self.slot.stage,
+                in_hand=words.in_hand if words else self.slot.in_hand,
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
                 logged=left.errors.texts(),
             )
@@ -308,7 +309,7 @@ class SupervisedTask:
         """Give everything back; the task is gone."""
         self._disarm()
         self.log.close()
-        self.slot.words.release()
+        self.slot.release()
         self._map.close()
         os.close(self.slot_fd)
         if self._config_fd >= 0:

@@ -3,6 +3,7 @@
 import mmap
 import os
 import socket
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +90,7 @@ def _run(runtime: TaskRuntime) -> None:
         connector=assignment.connector,
         task=assignment.task,
     )
-    runtime.slot.stage = "init"
+    runtime.slot.enter("init", time.monotonic_ns())
     TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
         _LOCK_PATIENCE
     )
@@ -123,7 +124,8 @@ def _tell(control: "Channel[SupervisorToTask]", runtime: TaskRuntime, error: Bas
     summary = f"{type(error).__name__}: {error}"
     written = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
     trace = written[-_LONGEST_TRACE:].decode("utf-8", "ignore")
-    words = Failing(runtime.generation, shorten(summary, 4096), trace, runtime.slot.stage)
+    stage, in_hand = runtime.failed_at or (runtime.slot.stage, None)
+    words = Failing(runtime.generation, shorten(summary, 4096), trace, stage, in_hand)
     control.sock.setblocking(True)
     control.sock.settimeout(1.0)
     try:

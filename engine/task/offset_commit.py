@@ -60,7 +60,7 @@ class OffsetCommit:
         if not wanted:
             self._slot.add("commit_skips", 1)
             return True
-        self._slot.stage = "commit"
+        self._slot.enter("commit", time.monotonic_ns())
         self._under_way = wanted
         self._consumer.commit(wanted)
         return True
@@ -113,7 +113,7 @@ class OffsetCommit:
 
     def _durable(self, offsets: Offsets) -> dict[TopicPartition, int]:
         """What the task lets us commit: of these offsets, none beyond them, none anew."""
-        self._slot.stage = "flush"
+        self._slot.enter("flush", time.monotonic_ns())
         wanted = self._task.pre_commit(dict(offsets))
         return {
             each: offset

@@ -50,8 +50,8 @@ class Poller:
             ToleranceExceededError: a record cannot be read and that is not allowed for.
         """
         slot = self._slot
-        slot.stage = "poll"
         began = time.monotonic_ns()
+        slot.enter("poll", began)
         try:
             polled = self._task.poll()
         except RetriableError as error:

@@ -35,6 +35,7 @@ class TaskRuntime:
         is_stopping: the loop is to end.
         is_final: no successor follows this process.
         is_paused: what the operator wants.
+        failed_at: stage and records of the failure that ends the task.
     """
 
     def __init__(
@@ -56,12 +57,18 @@ class TaskRuntime:
         self._control.sock.setblocking(False)
         self._poll = select.poll()
         self._poll.register(control.fileno(), select.POLLIN)
+        self.failed_at: tuple[str, str | None] | None = None
         self._condition: str | None = None
         self._is_told = False
 
     def beat(self) -> None:
         """Show the supervisor that the loop turns; call at least every second."""
         self.slot["heartbeat_ns"] = time.monotonic_ns()
+        self.slot["busy_until_ns"] = 0  # a call that announced silence has come back
+
+    def failing(self) -> None:
+        """Remember where the first failure happened, before things are brought to an end."""
+        self.failed_at = self.failed_at or (self.slot.stage, self.slot.in_hand)
 
     def busy(self, seconds: float) -> None:
         """Announce silence."""

@@ -36,6 +36,17 @@ def size_of(batch: SinkBatch) -> int:
     return column_bytes([None if o is None else o.value() for o in batch.origins or ()])
 
 
+def span_of(batch: SinkBatch) -> str:
+    """From where to where it reaches; empty for an empty batch."""
+    if not len(batch):
+        return ""
+    first, last = batch.positions[0], batch.positions[-1]
+    return (
+        f"{first.topic}-{first.partition}@{first.offset} to "
+        f"{last.topic}-{last.partition}@{last.offset}, {len(batch)} records"
+    )
+
+
 def _read_from(record: SinkRecord) -> TopicPartition:
     message = record.origin
     if message is None:

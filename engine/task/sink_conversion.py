@@ -1,5 +1,6 @@
 """From consumed messages to a sink's batch."""
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from engine.task.column_bytes import column_bytes
 from engine.task.sink_batch import batch_of, size_of
 from engine.task.task_plugins import TaskPlugins
 from engine.task.tolerance import Failed, RetryWithToleranceOperator
+from engine.task.transformation_chain import BEAT_EVERY
 
 
 class SinkConversion:
@@ -174,9 +176,11 @@ class SinkConversion:
         chain = self._plugins.transformations
         if not chain:
             return batch_of(records)
-        self._slot.stage = "transform"
         kept = []
-        for record in records:
+        for number, record in enumerate(records):
+            if not number % BEAT_EVERY:
+                self._slot.enter("transform", time.monotonic_ns())
+            self._slot.mark(record.partition, record.offset)
             changed = chain.apply(record, self._operator)
             if changed is None:
                 self._slot.add("records_filtered", 1)

@@ -74,7 +74,7 @@ class WorkerSinkTask:
             self._consumer, self._task, self._slot, self._life.log,
             self._config.offset_flush_timeout,
         )  # fmt: skip
-        self._slot.stage = "start"
+        self._slot.enter("start", time.monotonic_ns())
         self._task.initialize(self._context)
         try:
             if self._life.start(lambda: self._consumer.subscribe(self._topics)):
@@ -170,7 +170,8 @@ class WorkerSinkTask:
 
     def _take(self, fetch: Fetch) -> None:
         slot = self._slot
-        slot.stage = "convert"
+        slot.enter("convert", time.monotonic_ns())
+        slot.take(fetch.span())
         slot.add("records_in", len(fetch))
         slot.add("batches", 1)
         slot.raise_to("batch_records_max", len(fetch))

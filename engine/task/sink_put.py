@@ -20,7 +20,7 @@ from engine.api.task import SinkTask
 from engine.model.error_policy import Stage
 from engine.model.retry import Retries
 from engine.task.put_queue import PutQueue
-from engine.task.sink_batch import size_of
+from engine.task.sink_batch import size_of, span_of
 from engine.task.sink_context import SinkContext
 from engine.task.task_life import TaskLife
 from engine.task.tolerance import RetryWithToleranceOperator
@@ -102,8 +102,10 @@ class SinkPut:
     def _try(self, batch: SinkBatch, size: int | None) -> None:
         """Put a batch, or the first piece of what is left of one."""
         slot = self._slot
-        slot.stage = "put"
+        if size is None:
+            slot.take(span_of(batch))
         began = time.monotonic_ns()
+        slot.enter("put", began)
         try:
             self._task.put(batch)
             self._context.raise_reported()

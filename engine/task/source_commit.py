@@ -55,7 +55,7 @@ class SourceCommit:
     def commit(self, patience: float, *, is_last: bool = False) -> bool:
         """Wait until everything sent is in Kafka, and commit the offsets behind it."""
         slot, began = self._slot, time.monotonic_ns()
-        slot.stage = "flush"
+        slot.enter("flush", began)
         if not self._is_drained(patience, is_last=is_last):
             slot.add("commit_failures", 1)
             self._life.log.warning(
@@ -63,7 +63,7 @@ class SourceCommit:
                 records=self._producer.queued,
             )
             return False
-        slot.stage = "commit"
+        slot.enter("commit", time.monotonic_ns())
         if not self._is_stored():
             return False
         self._tell_task()

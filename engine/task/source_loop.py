@@ -26,6 +26,7 @@ from engine.task.task_life import TaskLife
 from engine.task.task_plugins import TaskPlugins
 from engine.task.tolerance import Failed
 from engine.task.topic_maker import TopicMaker
+from engine.task.transformation_chain import BEAT_EVERY
 from engine.wire.log_sequence import get_logger
 
 
@@ -74,7 +75,7 @@ class WorkerSourceTask:
         self._commit = SourceCommit(
             self._life, self._task, self._producer, self._store, self._observe
         )
-        self._slot.stage = "start"
+        self._slot.enter("start", time.monotonic_ns())
         self._task.initialize(SourceContext(self._runtime, self._life.conditions, self._store))
         try:
             if self._life.start():
@@ -122,10 +123,11 @@ class WorkerSourceTask:
     def _send(self, batch: SourceBatch) -> bool:
         """Transform, convert and queue a batch; False when the task is to end meanwhile."""
         slot = self._slot
+        slot.take(f"{len(batch)} records of {batch.source_partition} up to {batch.source_offset}")
         slot.add("records_in", len(batch))
         self._operator.saw(len(batch))
         for part in self._transformed(batch):
-            slot.stage = "convert"
+            slot.enter("convert", time.monotonic_ns())
             outgoing = self._conversion.convert(part)
             if not self._produce(outgoing):
                 return False
@@ -137,12 +139,15 @@ class WorkerSourceTask:
         chain = self._plugins.transformations
         if not chain:
             return (batch,)
-        self._slot.stage = "transform"
+        slot = self._slot
         kept: list[SourceRecord] = []
-        for record in batch.records():
+        for number, record in enumerate(batch.records()):
+            if not number % BEAT_EVERY:
+                slot.enter("transform", time.monotonic_ns())
+            slot.mark(-1, number)
             changed = chain.apply(record, self._operator)
             if changed is None:
-                self._slot.add("records_filtered", 1)
+                slot.add("records_filtered", 1)
             elif not isinstance(changed, Failed):
                 kept.append(changed)
                 continue
@@ -154,7 +159,7 @@ class WorkerSourceTask:
         if outgoing.topic not in self._topics and not self._make_topic(outgoing.topic):
             return False
         slot, messages = self._slot, outgoing.messages
-        slot.stage = "produce"
+        slot.enter("produce", time.monotonic_ns())
         if self._wants_records:
             for message, record in zip(messages, outgoing.records, strict=True):
                 message["callback"] = partial(self._on_delivery, record)

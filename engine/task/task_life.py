@@ -1,5 +1,6 @@
 """From ``start()`` to ``stop()``: what the loops of sources and sinks do in the same way."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +62,7 @@ class TaskLife:
         self.wait_while_paused()
         if runtime.is_stopping:
             return False
+        runtime.slot.enter("start", time.monotonic_ns())
         self._task.start(runtime.task_config)
         then()
         runtime.paused_changed(paused=False)
@@ -71,6 +73,7 @@ class TaskLife:
         try:
             loop()
         except BaseException:
+            self.runtime.failing()
             try:
                 last()
             except Exception as error:  # noqa: BLE001 (the first failure is the one to tell)
@@ -79,8 +82,10 @@ class TaskLife:
         last()
 
     def stop(self) -> None:
-        """Stop the task and close its plugins."""
-        self.runtime.slot.stage = "stop"
+        """Stop the task and close its plugins; a failure may be on its way out."""
+        if sys.exc_info()[0] is not None:
+            self.runtime.failing()
+        self.runtime.slot.enter("stop", time.monotonic_ns())
         try:
             self._task.stop()
         except Exception as error:  # the end stays the end, and its reason the first

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from engine.api.errors import ConfigError
 from engine.api.transformation import Predicate, Record, Transformation
@@ -9,6 +10,9 @@ from engine.model.error_policy import Stage
 from engine.plugins.configured import make_predicate, make_transformation
 from engine.plugins.registry import Plugins
 from engine.task.tolerance import Failed, RetryWithToleranceOperator
+
+BEAT_EVERY: Final = 64
+"""Records between two beats of the loop: one that takes too long is stuck, many are work."""
 
 
 @dataclass(frozen=True, slots=True)

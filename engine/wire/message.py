@@ -117,12 +117,14 @@ class Failing(Message, frozen=True, array_like=True):
         summary: ``Type: message``, the first line of the trace that the REST API shows.
         trace: the whole traceback.
         stage: what the task was at.
+        in_hand: the records that it was working on.
     """
 
     generation: int
     summary: str
     trace: str
     stage: str
+    in_hand: str | None = None
 
 
 class TaskCondition(Message, frozen=True, array_like=True):

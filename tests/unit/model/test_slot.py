@@ -13,7 +13,7 @@ def new_slot() -> Slot:
 
 
 def test_all_fields_fit_into_a_slot() -> None:
-    assert len(FIELDS) * 8 <= SLOT_BYTES
+    assert len(FIELDS) * 8 <= 3072
     assert len(set(FIELDS)) == len(FIELDS)
 
 
@@ -40,6 +40,7 @@ def test_a_new_process_begins_with_its_own_fields_anew_and_counters_as_they_were
         "generation": 9,
         "heartbeat_ns": 123,
         "lag": -1,
+        "record_offset": -1,
     }
 
 
@@ -74,5 +75,44 @@ def test_another_mapping_of_the_same_memory_sees_every_store() -> None:
         writer, reader = Slot(memoryview(ours)), Slot(memoryview(theirs))
         writer["bytes_out"] = 1 << 40
         assert reader["bytes_out"] == 1 << 40
-        writer.words.release()
-        reader.words.release()
+        writer.release()
+        reader.release()
+
+
+def test_a_slot_says_what_the_task_has_in_hand() -> None:
+    slot = new_slot()
+    slot.begin(1, 5)
+    slot.take("lines-0@100 to lines-0@299, 200 records")
+    slot.enter("put", 7)
+
+    assert slot.in_hand == "lines-0@100 to lines-0@299, 200 records"
+    assert slot["heartbeat_ns"] == 7
+    slot.enter("transform", 8)
+    slot.mark(3, 117)
+    assert slot.in_hand == "lines-0@100 to lines-0@299, 200 records, at partition 3 offset 117"
+    slot.mark(-1, 17)
+    assert slot.in_hand == "lines-0@100 to lines-0@299, 200 records, at record 17"
+    slot.take("short")
+    assert slot.in_hand == "short"
+
+
+def test_between_batches_nothing_is_in_hand() -> None:
+    slot = new_slot()
+    slot.begin(1, 5)
+    slot.take("lines-0@100")
+    slot.enter("poll", 7)
+
+    assert slot.in_hand is None
+
+
+def test_a_text_that_is_too_long_is_cut_and_harms_nothing() -> None:
+    slot = new_slot()
+    slot.begin(1, 5)
+    slot.enter("put", 7)
+    before = slot.values()
+
+    slot.take("é" * 5000 + "\udcff")
+
+    assert slot.in_hand is not None
+    assert 500 < len(slot.in_hand) < 1024
+    assert {**slot.values(), "record_offset": 0} == {**before, "record_offset": 0}
