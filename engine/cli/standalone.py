@@ -18,7 +18,7 @@ from engine.cli.worker import BadStartError, Worker, read_worker
 from engine.model.properties import ConfigFileError
 from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, worker_warnings
-from engine.storage.config_file import read_connector_file
+from engine.storage.config_file import connector_files, read_connector_file
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
 from engine.supervisor.settings import OutputLimits, Retention, Settings
@@ -46,7 +46,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("worker", type=Path, help="worker file: .properties or .toml")
     parser.add_argument(
-        "connector", type=Path, nargs="*", help="connector files: .properties, .json or .toml"
+        "connector",
+        type=Path,
+        nargs="*",
+        help="connector files: .properties, .json or .toml, or directories of them",
     )
     parser.set_defaults(run=run_standalone)
 
@@ -96,7 +99,7 @@ def _say(text: object, code: int) -> int:
 
 def _start(arguments: argparse.Namespace) -> int:
     worker = read_worker(arguments.worker)
-    connectors = [_connector(path) for path in arguments.connector]
+    connectors = [_connector(path) for path in connector_files(arguments.connector)]
     _refuse_doubles(connectors)
     for warning in _warnings(worker, is_embedded=arguments.embedded):
         _say(f"warning: {warning}", 0)
@@ -116,6 +119,7 @@ def _start(arguments: argparse.Namespace) -> int:
         worker_id=_worker_id(config, worker.host, worker.port),
         kafka_cluster_id=cluster_id,
         worker_path=str(worker.path),
+        connector_paths=tuple(str(path.absolute()) for path in arguments.connector),
         fixed_keys=tuple(own_keys),
     )
     settings = Settings(
@@ -142,7 +146,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 def _connector(path: Path) -> ConnectorFile:
     read = read_connector_file(path)
-    return ConnectorFile(read.name, dict(read.config), read.initial_state, str(path.absolute()))
+    return ConnectorFile(read.name, dict(read.config), read.initial_state)
 
 
 def _retention(most_bytes: int, longest: float) -> Retention:

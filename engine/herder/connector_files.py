@@ -13,7 +13,7 @@ from engine.herder.worker_connectors import WorkerConnectors
 from engine.model.config_file import ConnectorConfigFile
 from engine.model.properties import ConfigFileError
 from engine.model.state import TargetState
-from engine.storage.config_file import read_connector_file, read_worker_file
+from engine.storage.config_file import connector_files, read_connector_file, read_worker_file
 from engine.wire.log_sequence import get_logger
 from engine.wire.message import HerderBoot, Reloaded
 
@@ -37,6 +37,7 @@ class ConnectorFiles:
 
     async def _run(self) -> Reloaded:
         files, problems = self._read()
+        is_whole = not problems  # else nobody knows whom the others name
         outcomes = await asyncio.gather(*(self._apply(file) for file in files))
         changed = {
             file.name: outcome
@@ -48,7 +49,7 @@ class ConnectorFiles:
             for file, outcome in zip(files, outcomes, strict=True)
             if isinstance(outcome, ConnectError)
         ]
-        if len(files) == len(self._boot.connectors):  # else nobody knows whom the others name
+        if is_whole:
             changed |= await self._delete_all_but({file.name for file in files})
         reloaded = Reloaded(changed, tuple(problems), tuple(self._for_next_start()))
         _log(reloaded)
@@ -56,10 +57,10 @@ class ConnectorFiles:
 
     def _read(self) -> tuple[list[ConnectorConfigFile], list[str]]:
         files: dict[str, ConnectorConfigFile] = {}
-        problems = []
-        for path in (file.path for file in self._boot.connectors):
+        problems: list[str] = []
+        for path in self._paths(problems):
             try:
-                read = read_connector_file(Path(path))
+                read = read_connector_file(path)
             except ConfigFileError as error:
                 problems.append(str(error))
                 continue
@@ -67,6 +68,13 @@ class ConnectorFiles:
                 problems.append(f"{path}: connector {read.name} has another file already")
             files.setdefault(read.name, read)
         return list(files.values()), problems
+
+    def _paths(self, problems: list[str]) -> list[Path]:
+        try:
+            return list(connector_files(map(Path, self._boot.connector_paths)))
+        except ConfigFileError as error:
+            problems.append(str(error))
+            return []
 
     async def _apply(self, file: ConnectorConfigFile) -> ConnectError | str:
         """``unchanged``, ``created`` or ``updated``; or why the connector stays as it was."""

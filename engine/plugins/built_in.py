@@ -72,6 +72,9 @@ BUILT_IN: Final[tuple[BuiltIn, ...]] = (
     *_transforms("predicate", "transforms.predicates", "predicate",
                  "HasHeaderKey", "RecordIsTombstone", "TopicNameMatches"),
     *_config_providers("File", "Directory", "EnvVar"),
+    BuiltIn("config_provider", "CredentialsConfigProvider",
+            "engine.plugins.config_provider:CredentialsConfigProvider",
+            "engine.CredentialsConfigProvider"),
 )  # fmt: skip
 
 SUFFIXES: Final[dict[Kind, str]] = {

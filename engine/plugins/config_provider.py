@@ -1,10 +1,14 @@
-"""The config providers of Kafka: values from properties files, directories, the environment."""
+"""Config providers: values from properties files, directories, the environment, as in Kafka.
+
+And, beyond Kafka, from the credentials that a service manager has given to the service.
+"""
 
 import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from engine.api.config import nearest
 from engine.api.config_provider import ConfigData, ConfigProvider
 from engine.api.errors import ConfigError
 from engine.model.properties import ConfigFileError, parse_properties
@@ -92,6 +96,62 @@ class EnvVarConfigProvider(ConfigProvider):
             )
         allowed = {k: v for k, v in os.environ.items() if self._allowed.fullmatch(k)}
         return ConfigData(_of(allowed, keys))
+
+
+class CredentialsConfigProvider(ConfigProvider):
+    """``${credentials:kafka.password}``: a credential of the service (systemd's LoadCredential=).
+
+    With a path, ``${credentials:kafka.properties:password}``, the credential is a properties file
+    and this is one of its keys. Where there is no systemd, ``directory`` says where the files are,
+    such as ``/run/secrets``.
+    """
+
+    def configure(self, config: Mapping[str, str]) -> None:
+        """Take ``directory``."""
+        given = config.get("directory") or os.environ.get("CREDENTIALS_DIRECTORY")
+        if not given:
+            raise ConfigError(
+                {"directory": "the service was given no credentials: write LoadCredential= into its"
+                 " unit, or set directory to where the files are"}
+            )  # fmt: skip
+        self._directory = Path(given)
+
+    def get(self, path: str, keys: Collection[str] | None = None) -> ConfigData:
+        """The credentials' values; a line's end behind a value is not part of it.
+
+        Raises:
+            ConfigError: there is no such credential, or it has no such key.
+        """
+        if path:
+            values = parse_properties(self._read(path), path)
+            wanted = values.keys() if keys is None else keys
+            return ConfigData(
+                {k: self._one(k, values, f"credential {path} has no") for k in wanted}
+            )
+        wanted = self._names() if keys is None else keys
+        return ConfigData({name: _without_end(self._read(name)) for name in wanted})
+
+    def _names(self) -> list[str]:
+        return sorted(f.name for f in self._directory.iterdir() if f.is_file())
+
+    def _read(self, name: str) -> str:
+        try:
+            names = self._names()
+            self._one(name, dict.fromkeys(names, ""), "there is no credential")
+            return (self._directory / name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"Could not read the credential {name}: {error}") from error
+
+    @staticmethod
+    def _one(key: str, values: Mapping[str, str], problem: str) -> str:
+        if key in values:
+            return values[key]
+        likely = nearest(key, values)
+        raise ConfigError(f"{problem} {key}{f', did you mean {likely}?' if likely else ''}")
+
+
+def _without_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _of(values: Mapping[str, str], keys: Collection[str] | None) -> dict[str, str]:

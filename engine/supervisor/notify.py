@@ -1,5 +1,6 @@
 """The service manager's ear: ``sd_notify(3)`` without a library."""
 
+import collections
 import contextlib
 import os
 import socket
@@ -9,6 +10,7 @@ from typing import Final
 
 _FEEDS_PER_TIMEOUT: Final = 3
 _LONGEST_STATUS: Final = 500
+_MOST_WAITING: Final = 64
 
 _ORDER: Final = ("RUNNING", "PAUSED", "STARTING", "BACKOFF", "FAILED")
 """Conditions in the order in which a status names them; others follow."""
@@ -27,6 +29,7 @@ class Notifier:
         self._feed_every = None if watchdog is None else watchdog / _FEEDS_PER_TIMEOUT
         self._fed_at = 0.0
         self._status = ""
+        self._waiting: collections.deque[bytes] = collections.deque(maxlen=_MOST_WAITING)
         self._is_ready = False
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -43,9 +46,20 @@ class Notifier:
         return Notifier(os.environ.get("NOTIFY_SOCKET"), watchdog)
 
     def _send(self, *states: str) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.send("\n".join(states).encode("utf-8", "backslashreplace"))
+        self._waiting.append("\n".join(states).encode("utf-8", "backslashreplace"))
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits, in order; while the manager does not read, it waits on."""
+        while self._waiting and self._socket is not None:
+            try:
+                self._socket.send(self._waiting[0])
+            except BlockingIOError:
+                return
+            except OSError:  # nobody is there
+                self._waiting.clear()
+                return
+            self._waiting.popleft()
 
     def ready(self) -> None:
         """The service is up; said once, and once more after each :meth:`reloading`."""
@@ -71,9 +85,11 @@ class Notifier:
 
     def alive(self, now: float) -> None:
         """The loop turns; called on every tick with its time, told three times a timeout."""
+        self._flush()
         if self._feed_every is not None and now - self._fed_at >= self._feed_every:
             self._fed_at = now
-            self._send("WATCHDOG=1")
+            if not self._waiting:
+                self._send("WATCHDOG=1")
 
     def healthy(self) -> None:
         """The service has run well for long: its next restart is a first one (systemd 258)."""

@@ -5,6 +5,7 @@ takes as long as theirs: all three get ready at the same time.
 """
 
 import contextlib
+import faulthandler
 import gc
 import os
 import resource
@@ -40,6 +41,7 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
         PortTakenError: somebody else listens on the REST API's port.
         HandoverError: another engine has left what this one cannot take over.
     """
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT: what was the loop at?
     _keep_descriptors_to_ourselves()
     if HANDOVER in os.environ:
         return _go_on(settings, services)

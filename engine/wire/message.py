@@ -422,12 +422,11 @@ class PlanRequest(msgspec.Struct, frozen=True):
 
 
 class ConnectorFile(msgspec.Struct, frozen=True):
-    """A connector that was named on the command line; ``path`` is absolute."""
+    """A connector that was named on the command line."""
 
     name: str
     config: dict[str, str]
     initial_state: TargetState | None = None
-    path: str = ""
 
 
 class HerderBoot(msgspec.Struct, frozen=True):
@@ -439,6 +438,7 @@ class HerderBoot(msgspec.Struct, frozen=True):
         worker_id: ``host:port`` under which the REST API is reached.
         kafka_cluster_id: known already when the broker is our own.
         worker_path: the worker's file, absolute.
+        connector_paths: files and directories of the command line, absolute.
         fixed_keys: keys of ``worker`` that do not come from that file.
     """
 
@@ -449,6 +449,7 @@ class HerderBoot(msgspec.Struct, frozen=True):
     worker_id: str = "127.0.0.1:8083"
     kafka_cluster_id: str | None = None
     worker_path: str = ""
+    connector_paths: tuple[str, ...] = ()
     fixed_keys: tuple[str, ...] = ()
 
 

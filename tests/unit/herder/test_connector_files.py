@@ -37,15 +37,19 @@ def write(path: Path, config: dict[str, str]) -> None:
 @asynccontextmanager
 async def started(directory: Path) -> AsyncIterator[Files]:
     """A herder with connectors ``a`` and ``b`` of files, and one that came over REST."""
-    files = []
+    files, paths = [], [str(directory / "more")]
+    (directory / "more").mkdir()
     for name in ("a", "b"):
-        path = directory / f"{name}.properties"
-        write(path, {**sample(), "name": name})
-        files.append(ConnectorFile(name, {**sample(), "name": name}, None, str(path)))
+        paths.append(str(directory / f"{name}.properties"))
+        write(Path(paths[-1]), {**sample(), "name": name})
+        files.append(ConnectorFile(name, {**sample(), "name": name}))
     worker = directory / "worker.properties"
     write(worker, WORKER)
     boot = msgspec.structs.replace(
-        boot_of(data_dir_in(directory), files), worker_path=str(worker), fixed_keys=("fixed",)
+        boot_of(data_dir_in(directory), files),
+        worker_path=str(worker),
+        connector_paths=tuple(paths),
+        fixed_keys=("fixed",),
     )
     supervisor = FakeSupervisor()
     process = HerderProcess(boot)
@@ -115,6 +119,19 @@ def test_a_file_of_another_name_replaces_its_connector_and_rest_made_ones_stay(
             (problem,) = (await files.herder.reload()).problems
             assert problem == f"{tmp_path}/b.properties: No such file or directory"
             assert await files.herder.connectors() == ["a", "c", "rest"]
+
+    asyncio.run(scenario())
+
+
+def test_files_come_and_go_in_a_directory_of_the_command_line(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as files:
+            files.write("more/c", **sample(), name="c")
+            files.write("more/.hidden", **sample(), name="hidden")
+            (tmp_path / "more" / "c.properties~").write_text("")
+            assert await files.herder.reload() == Reloaded({"c": "created"})
+            (tmp_path / "more" / "c.properties").unlink()
+            assert await files.herder.reload() == Reloaded({"c": "deleted"})
 
     asyncio.run(scenario())
 

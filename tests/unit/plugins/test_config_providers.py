@@ -132,3 +132,61 @@ def test_resolved_values_become_placeholders_again() -> None:
         "file": "f",
         "task": "0",
     }
+
+
+@pytest.fixture
+def credentials(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> ConfigTransformer:
+    """What a service gets that has LoadCredential= for two files."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secrets))
+    (secrets / "kafka.password").write_text("geheim\n")
+    return ConfigTransformer(
+        Plugins(),
+        {
+            "config.providers": "credentials",
+            "config.providers.credentials.class": "CredentialsConfigProvider",
+        },
+    )
+
+
+def test_credentials_of_the_service_are_found_by_name_or_as_keys_of_a_file(
+    credentials: ConfigTransformer,
+) -> None:
+    resolved = credentials.resolve(
+        {
+            "a": "x ${credentials:kafka.password} y",
+            "b": "${credentials:token}",
+            "c": "${credentials:s.properties:user}/${credentials:s.properties:password}",
+        }
+    )
+    assert resolved == {"a": "x geheim y", "b": "t0ken", "c": "me/geheim"}
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "problem"),
+    [
+        ("kafka.pasword", "there is no credential kafka.pasword, did you mean kafka.password?"),
+        ("../x", "there is no credential ../x"),
+        ("none:key", "there is no credential none"),
+        ("s.properties:usr", "credential s.properties has no usr, did you mean user?"),
+    ],
+)
+def test_a_credential_that_was_not_given_is_an_error_and_not_a_password(
+    credentials: ConfigTransformer, placeholder: str, problem: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        credentials.resolve({"a": f"${{credentials:{placeholder}}}"})
+    assert str(raised.value) == problem
+
+
+def test_a_service_without_credentials_is_told_how_to_get_some(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    worker = {
+        "config.providers": "c",
+        "config.providers.c.class": "engine.CredentialsConfigProvider",
+    }
+    with pytest.raises(ConfigError, match="LoadCredential="):
+        ConfigTransformer(Plugins(), worker).resolve({"a": "${c:token}"})
+    worker["config.providers.c.param.directory"] = str(secrets)
+    assert ConfigTransformer(Plugins(), worker).resolve({"a": "${c:token}"}) == {"a": "t0ken"}

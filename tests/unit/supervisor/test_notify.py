@@ -114,9 +114,28 @@ def test_a_listener_that_does_not_read_never_blocks_the_supervisor(ear: socket.s
     notifier = Notifier(ear.getsockname(), watchdog=1.0)
     for second in range(5000):
         notifier.alive(1000.0 + second)
+    notifier.ready()
+    notifier.status("as it is")
+    while heard(ear):  # it reads again
+        notifier.alive(7000.0)
     notifier.close()
 
-    assert heard(ear)[0] == b"WATCHDOG=1"
+
+def test_what_a_listener_could_not_take_is_told_when_it_reads_again(ear: socket.socket) -> None:
+    notifier = Notifier(ear.getsockname())
+    notifier.ready()
+    number = 0
+    while not notifier._waiting:
+        number += 1
+        notifier.status(str(number))
+    notifier.status("the last one")
+    said = heard(ear)
+    notifier.alive(1.0)
+    said += heard(ear)
+    notifier.close()
+
+    assert said == [b"READY=1", *(f"STATUS={n + 1}".encode() for n in range(number)),
+                    b"STATUS=the last one"]  # fmt: skip
 
 
 def test_variables_of_systemd_are_understood(
