@@ -5,6 +5,7 @@ With ``check`` in place of the descriptors everything is imported, and nothing d
 """
 
 import importlib
+import select
 import socket
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from engine.herder.herder import Herder
 from engine.herder.main import Close, run
 from engine.wire.log_sequence import configure
 from engine.wire.message import HerderBoot
-from engine.wire.sealed import unseal
+from engine.wire.sealed import is_filled, unseal
 
 
 async def serve_rest(herder: Herder, sock: socket.socket) -> Close:
@@ -29,9 +30,13 @@ def main(argv: Sequence[str]) -> int:
         importlib.import_module("engine.rest.server")
         return 0
     socket_fd, boot_fd = map(int, argv)
+    sock = socket.socket(fileno=socket_fd)
+    select.select((sock,), (), ())  # greeted, or left alone
+    if not is_filled(boot_fd):
+        return 0
     boot = unseal(boot_fd, HerderBoot)
     configure(boot.log_level)
-    return run(socket.socket(fileno=socket_fd), boot, serve_rest)
+    return run(sock, boot, serve_rest)
 
 
 if __name__ == "__main__":

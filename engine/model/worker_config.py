@@ -126,6 +126,13 @@ class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
         "engine.zygote.preload", default=(), importance=LOW,
         doc="Further Python modules to import once, before tasks are forked.",
     )  # fmt: skip
+    zygote_spares: int = key(
+        "engine.zygote.spares",
+        default=2,
+        importance=LOW,
+        doc="How many processes are kept ready for tasks that have to be restarted.",
+        check=at_least(0),
+    )
 
 
 _PASS_THROUGH: Final = (

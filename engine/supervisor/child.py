@@ -5,33 +5,38 @@ import fcntl
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
 
-HANDOVER: Final = "ENGINE_HANDOVER"
+HANDOVER = "ENGINE_HANDOVER"
 """See :mod:`engine.supervisor.handover`."""
 
-_OURS: Final = (
+_OURS = (
     "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", HANDOVER,
 )  # fmt: skip
 
 _RESET = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
-@dataclass(frozen=True, slots=True)
 class Program:
     """What to execute.
 
-    Attributes:
+    Args:
+        argv: the program's path, then its arguments.
         descriptors: number in the child → descriptor here; nothing else is inherited.
         adds: additions to our own environment.
         environment: the whole environment instead.
     """
 
-    argv: Sequence[str]
-    descriptors: Mapping[int, int] = field(default_factory=dict)
-    adds: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] | None = None
+    def __init__(
+        self,
+        argv: Sequence[str],
+        descriptors: Mapping[int, int] | None = None,
+        adds: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.argv = argv
+        self.descriptors = descriptors or {}
+        self.adds = adds or {}
+        self.environment = environment
 
     def spawn(self) -> int:
         """Execute it in a process group of its own; the pid.

@@ -84,7 +84,9 @@ class HerderProcess:
         self.is_ready = False
         first, self._first = self._first, None
         try:
-            launched = first or launch_herder(self._output.write_fd, self._settings)
+            launched = first or launch_herder(
+                self._output.write_fd, self._settings.herder_argv, self._settings.boot_fd
+            )
         except OSError as error:
             self._log.error("the herder cannot be started", error=str(error))
             self._execute_later()

@@ -1,73 +1,99 @@
 """Executing the zygote and the herder.
 
-Needs no event loop: the first of each are executed before the supervisor has imported the rest of
-itself, and get ready meanwhile.
+The first of each are executed before anything else is imported, let alone an event loop: they get
+ready meanwhile. So this module imports next to nothing.
 """
 
 import os
+import signal
 import socket
 import sys
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Sequence
 
 from engine.supervisor.child import Program
-from engine.supervisor.settings import Settings
-from engine.wire.channel import Channel
+from engine.supervisor.parent import become_parent
+from engine.wire.blank_memory import blank
 
-_SOCKET_FD: Final = 3
-_BOOT_FD: Final = 4
+BOOT = "herder boot"
 
-_ZYGOTE_ENVIRONMENT: Final = {
-    "MALLOC_ARENA_MAX": "2",
+_SOCKET_FD = 3
+_BOOT_FD = 4
+
+_ZYGOTE_ENVIRONMENT = {
+    "MALLOC_ARENA_MAX": "4",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
+    "MALLOC_MMAP_THRESHOLD_": "4194304",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-"""Less memory for each task, and no threads that an import would start."""
+"""Memory that a batch gives back is kept for the next one, and the client's threads do not wait for
+each other's; no threads that an import would start."""
 
 Pipe = tuple[int, int]
 """The reading and the writing end of a pipe."""
 
 
-@dataclass(frozen=True, slots=True)
 class Launched:
-    """A program that was executed: its pid and our end of its socket, non-blocking."""
+    """A program that was executed.
 
-    pid: int
-    sock: socket.socket
+    Attributes:
+        sock: our end of its socket, non-blocking.
+    """
+
+    def __init__(self, pid: int, sock: socket.socket) -> None:
+        self.pid = pid
+        self.sock = sock
 
 
-@dataclass(frozen=True, slots=True)
 class HeadStart:
-    """The first zygote and the first herder, with the pipes that they print into."""
+    """The first zygote and the first herder, on their way.
 
-    zygote: Launched
-    zygote_output: Pipe
-    herder: Launched
-    herder_output: Pipe
-
-
-def give_head_start(settings: Settings) -> HeadStart:
-    """Execute both.
+    Attributes:
+        zygote_output: the pipe that it prints into.
+        boot_fd: memory for the herder's boot message, which is in it before it is greeted.
+        is_taken: a supervisor looks after both.
 
     Raises:
         OSError: no process can be made.
     """
-    zygote_output, herder_output = open_output(), open_output()
-    return HeadStart(
-        launch_zygote(zygote_output[1], settings.preload),
-        zygote_output,
-        launch_herder(herder_output[1], settings),
-        herder_output,
-    )
+
+    def __init__(self, herder_argv: Sequence[str], boot_fd: int) -> None:
+        self.is_taken = False
+        self.boot_fd = boot_fd
+        self.zygote_output = open_output()
+        self.herder_output = open_output()
+        self.zygote = launch_zygote(self.zygote_output[1])
+        self.herder = launch_herder(self.herder_output[1], herder_argv, self.boot_fd)
+
+    def end(self) -> None:
+        """It came to nothing: end both, unless they were taken."""
+        if self.is_taken:
+            return
+        for each in (self.zygote, self.herder):
+            os.kill(each.pid, signal.SIGKILL)
+            os.waitpid(each.pid, 0)
+            each.sock.close()
+        for fd in (*self.zygote_output, *self.herder_output, self.boot_fd):
+            os.close(fd)
 
 
-def open_output() -> Pipe:
+def give_head_start(herder_argv: Sequence[str]) -> HeadStart:
+    """Execute both, as children of the supervisor that this process is to become.
+
+    Raises:
+        OSError: no process can be made.
+    """
+    become_parent()
+    return HeadStart(herder_argv, blank(BOOT))
+
+
+def open_output() -> "Pipe":
     """A pipe for what a program prints."""
     return os.pipe2(os.O_CLOEXEC)
 
 
-def launch_zygote(output: int, preload: tuple[str, ...]) -> Launched:
+def launch_zygote(output: int) -> Launched:
     """Execute a zygote that prints into this pipe.
 
     Raises:
@@ -75,25 +101,24 @@ def launch_zygote(output: int, preload: tuple[str, ...]) -> Launched:
     """
     argv = [
         sys.executable, "-P", "-m", "engine.task.zygote",
-        str(_SOCKET_FD), str(os.getpid()), *preload,
+        str(_SOCKET_FD), str(os.getpid()),
     ]  # fmt: skip
     return _launch(argv, {1: output, 2: output}, _ZYGOTE_ENVIRONMENT)
 
 
-def launch_herder(output: int, settings: Settings) -> Launched:
+def launch_herder(output: int, herder_argv: Sequence[str], boot_fd: int) -> Launched:
     """Execute a herder that prints into this pipe.
 
     Raises:
         OSError: no process can be made.
     """
-    numbers = {"{socket}": str(_SOCKET_FD), "{boot}": str(_BOOT_FD)}
-    argv = [sys.executable, *(numbers.get(a, a) for a in settings.herder_argv)]
-    descriptors = {1: output, 2: output, _BOOT_FD: settings.boot_fd}
+    argv = [sys.executable, *herder_argv, str(_SOCKET_FD), str(_BOOT_FD)]
+    descriptors = {1: output, 2: output, _BOOT_FD: boot_fd}
     return _launch(argv, descriptors, {"MALLOC_ARENA_MAX": "2"})
 
 
 def _launch(argv: list[str], descriptors: dict[int, int], adds: dict[str, str]) -> Launched:
-    ours, theirs = Channel.pair()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ours.setblocking(False)
     try:
         pid = Program(argv, {**descriptors, _SOCKET_FD: theirs.fileno()}, adds).spawn()

@@ -42,7 +42,7 @@ class PlanChild:
     def start(self, zygote: Zygote, token: int, output: LogPipe) -> None:
         """Ask for the process; the deadline runs from here."""
         socket_fd, request_fd = self._descriptors
-        fork = Fork(token, "plan", zygote.key, self._plan.title, os.getpid())
+        fork = Fork(token, "plan", self._plan.title, os.getpid())
         self._request = Request(
             fork, (socket_fd, output.write_fd, request_fd), self._forked, self._failed
         )

@@ -39,7 +39,7 @@ class Reaper:
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.reap)
 
     def watch(self, pid: int, on_exit: OnExit, *, kills_group: bool = False) -> int:
-        """Call back once when this child ends.
+        """Call back once when this child ends; whoever watched it before is not called any more.
 
         Args:
             kills_group: SIGKILL what is left of the child's process group before it is reaped,
@@ -49,6 +49,9 @@ class Reaper:
             A pidfd for signals; the reaper closes it.
         """
         pidfd = os.pidfd_open(pid)
+        before = self._watched.pop(pid, None)
+        if before is not None:
+            self._let_go(before)
         self._watched[pid] = _Watched(pidfd, on_exit, kills_group)
         asyncio.get_running_loop().add_reader(pidfd, self._ended, pid)
         return pidfd
@@ -93,9 +96,13 @@ class Reaper:
         if result is None:
             return
         del self._watched[pid]
+        self._let_go(watched)
+        watched.on_exit(_status(result))
+
+    @staticmethod
+    def _let_go(watched: _Watched) -> None:
         asyncio.get_running_loop().remove_reader(watched.pidfd)
         os.close(watched.pidfd)
-        watched.on_exit(_status(result))
 
 
 def _next_zombie() -> int | None:

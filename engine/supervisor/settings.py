@@ -43,10 +43,11 @@ class Settings:
         host: address that the REST API listens on.
         port: its port; None for a supervisor without a herder.
         boot_fd: sealed memory with the herder's boot message.
-        herder_argv: arguments after the interpreter; ``{socket}`` and ``{boot}`` stand for
-            descriptor numbers. Empty for a supervisor without a herder.
-        herder_check: arguments with which a herder only says whether it could work.
+        herder_argv: arguments after the interpreter; the numbers of two descriptors follow them,
+            socket and boot message, or ``check`` for a herder that only says whether it could work.
+            Empty for a supervisor without a herder.
         preload: modules that the zygote imports besides its own.
+        spares: processes kept ready for tasks that have to be restarted.
         output: limits of the logs.
         journal: how much is kept of the journal.
         restart_rate: restarts a second after failures, of all tasks together; 0 for no bound.
@@ -58,10 +59,10 @@ class Settings:
     port: int | None = 8083
     boot_fd: int = -1
     herder_argv: Sequence[str] = ()
-    herder_check: Sequence[str] = ()
     preload: tuple[str, ...] = ()
     restart_rate: float = 50.0
     restart_burst: int = 100
+    spares: int = 0
     log_format: str = "auto"
     log_level: str = "info"
     output: OutputLimits = field(default_factory=OutputLimits)

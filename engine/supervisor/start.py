@@ -1,40 +1,39 @@
-"""Becoming a supervisor: lock the data directory, bind the port, execute, run.
+"""Becoming a supervisor: lock the data directory, bind the port, run."""
 
-The zygote and the herder are executed before asyncio and most of this package are imported, which
-takes as long as theirs: all three get ready at the same time.
-"""
-
-import contextlib
 import faulthandler
 import gc
 import os
-import resource
-import signal
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from engine.model.service import Service
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import Instance
-from engine.supervisor.launch import HeadStart, give_head_start
+from engine.supervisor.launch import HeadStart
 from engine.supervisor.listener import listen
 from engine.supervisor.log import log_to_stdout
+from engine.supervisor.parent import become_parent, keep_descriptors_to_ourselves
 from engine.supervisor.settings import Settings
 from engine.wire.prctl import become_subreaper
 
 if TYPE_CHECKING:  # not in a start of the whole, which is to be quick
     from engine.supervisor.handover import Handover
 
-_MOST_DESCRIPTORS: Final = 1 << 20
-
 
 class PortTakenError(Exception):
     """The REST API's address cannot be bound; the text says which and why."""
 
 
-def run(settings: Settings, services: Sequence[Service] = ()) -> int:
+def run(
+    settings: Settings, services: Sequence[Service] = (), head_start: HeadStart | None = None
+) -> int:
     """Supervise until told to stop; the exit code.
+
+    Args:
+        settings: see there.
+        services: programs to run beside the tasks.
+        head_start: the first zygote and herder, where they are on their way.
 
     Raises:
         DataDirError: the data directory cannot be used, or another engine uses it.
@@ -42,15 +41,15 @@ def run(settings: Settings, services: Sequence[Service] = ()) -> int:
         HandoverError: another engine has left what this one cannot take over.
     """
     faulthandler.enable()  # systemd's watchdog sends SIGABRT: what was the loop at?
-    _keep_descriptors_to_ourselves()
     if HANDOVER in os.environ:
+        keep_descriptors_to_ourselves()
         return _go_on(settings, services)
-    _allow_many_descriptors()
+    become_parent()
     instance = Instance(settings.data_dir)
     listener = _listen(settings)
     become_subreaper()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited SIG_IGN would lose statuses
-    head_start = give_head_start(settings) if settings.herder_argv else None
+    if settings.herder_argv and head_start is None:
+        head_start = HeadStart(settings.herder_argv, settings.boot_fd)
     return _supervise(settings, instance, listener, services, head_start)
 
 
@@ -64,7 +63,7 @@ def _go_on(settings: Settings, services: Sequence[Service]) -> int:
         return check(handed, settings)
     instance = Instance(settings.data_dir, (handed.lock_fd, handed.epoch))
     listener = socket.socket(fileno=handed.listener_fd) if handed.listener_fd >= 0 else None
-    head_start = give_head_start(settings)
+    head_start = HeadStart(settings.herder_argv, settings.boot_fd)
     return _supervise(settings, instance, listener, services, head_start, handed)
 
 
@@ -88,10 +87,12 @@ def _supervise(
     head_start: HeadStart | None,
     handed: "Handover | None" = None,
 ) -> int:
-    import asyncio  # noqa: PLC0415 (after the head start)
+    import asyncio  # noqa: PLC0415 (not before the data directory is locked)
 
-    from engine.supervisor.supervisor import Supervisor  # noqa: PLC0415 (after the head start)
+    from engine.supervisor.supervisor import Supervisor  # noqa: PLC0415 (the same)
 
+    if head_start is not None:
+        head_start.is_taken = True
     log = log_to_stdout(settings.log_format, settings.log_level, settings.output)
 
     async def supervise() -> int:
@@ -100,18 +101,3 @@ def _supervise(
         return await supervisor.run(handed)
 
     return asyncio.run(supervise())
-
-
-def _allow_many_descriptors() -> None:
-    """Eight descriptors a task: the usual soft limit of 1024 would do for some 120 of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _keep_descriptors_to_ourselves() -> None:
-    """What a launcher left open, such as a lock of its own, is no business of our children."""
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that lists them is gone
-            os.set_inheritable(int(name), int(name) <= 2)

@@ -95,7 +95,9 @@ class Supervisor:
     ) -> None:
         self.log = log
         self.reaper = Reaper()
-        self.zygote = Zygote(log, self.reaper, settings.preload, head_start=head_start)
+        self.zygote = Zygote(
+            log, self.reaper, settings.preload, head_start=head_start, spares=settings.spares
+        )
         self._settings = settings
         self._instance = instance
         open_elsewhere = [f"{service.log_name}.log" for service in services]
@@ -233,8 +235,8 @@ class Supervisor:
         return self._longest_task_stop() + services + 3 * _END_GRACE + _END_GRACE
 
     def _is_alone(self) -> bool:
-        own = (self._herder.pid, self.zygote.pid, *(s.pid for s in self._services))
-        return not self._tasks and all(pid is None for pid in own)
+        own = (self._herder.pid, *(s.pid for s in self._services))
+        return not self._tasks and self.zygote.is_gone and all(pid is None for pid in own)
 
     async def wait(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition that ends of processes make true."""

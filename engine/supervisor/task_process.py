@@ -96,7 +96,6 @@ class TaskProcess:
         fork = Fork(
             token=self._makers.next_token(),
             kind="task",
-            key=self._makers.zygote.key,
             title=self._title,
             supervisor_pid=os.getpid(),
             generation=generation,
@@ -145,7 +144,8 @@ class TaskProcess:
         except OSError as error:  # what cannot be watched must not live
             os.kill(pid, signal.SIGKILL)
             self._close_control()
-            self._gone(None, f"it cannot be watched: {error.strerror}")
+            reason = f"it cannot be watched: {error.strerror}"
+            asyncio.get_running_loop().call_soon(self._gone, None, reason)
             return
         self._listeners.on_forked()
         if is_cancelled:

@@ -4,7 +4,6 @@ import importlib
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 from typing import Final
@@ -15,7 +14,7 @@ from engine.supervisor.handover import Handover
 from engine.supervisor.launch import launch_zygote
 from engine.supervisor.settings import Settings
 from engine.wire.channel import Channel
-from engine.wire.message import ZygoteReady, ZygoteRefused, ZygoteToSupervisor
+from engine.wire.message import Preload, ZygoteReady, ZygoteRefused, ZygoteToSupervisor
 
 _PATIENCE: Final = 60.0
 _STANDARD_ERROR: Final = 2
@@ -60,20 +59,21 @@ def _zygote(settings: Settings) -> str | None:
 
 
 def _started_zygote(preload: tuple[str, ...]) -> str | None:
-    launched = launch_zygote(_STANDARD_ERROR, preload)
+    launched = launch_zygote(_STANDARD_ERROR)
+    channel: Channel[ZygoteToSupervisor] = Channel(launched.sock, ZygoteToSupervisor)
     try:
-        return _answer(launched.sock)
+        channel.send(Preload(preload))
+        return _answer(channel)
     finally:
         os.kill(launched.pid, signal.SIGKILL)
         os.waitpid(launched.pid, 0)
-        launched.sock.close()
+        channel.close()
 
 
-def _answer(sock: socket.socket) -> str | None:
-    readable, _, _ = select.select([sock], [], [], _PATIENCE)
+def _answer(channel: "Channel[ZygoteToSupervisor]") -> str | None:
+    readable, _, _ = select.select([channel.sock], [], [], _PATIENCE)
     if not readable:
         return f"its zygote was not ready within {_PATIENCE:g} s"
-    channel: Channel[ZygoteToSupervisor] = Channel(sock, ZygoteToSupervisor)
     try:
         received = channel.receive()
     except (OSError, msgspec.MsgspecError) as error:
@@ -89,9 +89,9 @@ def _answer(sock: socket.socket) -> str | None:
 
 def _herder(settings: Settings) -> str | None:
     """Whether a herder of this version has all that it imports, and can read what is stored."""
-    if not settings.herder_check:
+    if not settings.herder_argv:
         return None
-    command = [sys.executable, *settings.herder_check]
+    command = [sys.executable, *settings.herder_argv, "check"]
     try:
         ended = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired:

@@ -2,8 +2,10 @@
 
 import asyncio
 import collections
+import contextlib
+import os
 import signal
-import sys
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,12 +19,13 @@ from engine.supervisor.launch import HeadStart, launch_zygote
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.spares import Spares
 from engine.wire.channel import Channel
 from engine.wire.message import (
     Fork,
     Forked,
     ForkFailed,
-    ZygoteKey,
+    Preload,
     ZygoteReady,
     ZygoteRefused,
     ZygoteToSupervisor,
@@ -31,6 +34,15 @@ from engine.wire.message import (
 _HANGS_AFTER: Final = 10.0
 _LONGEST_PRELOAD: Final = 60.0
 _MOST_AT_ONCE: Final = 16
+
+_SPARE_TOKEN: Final = 0
+_FIRST_FILL_AFTER: Final = 1.0
+"""Seconds from the zygote's start: the first tasks have their processes by then."""
+
+_REFILL_AFTER: Final = 0.02
+"""Seconds from the use of a spare: the task that got it has started by then."""
+
+_SPARE_AGAIN: Final = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +81,7 @@ class Zygote:
         preload: tuple[str, ...],
         longest_preload: float = _LONGEST_PRELOAD,
         head_start: HeadStart | None = None,
+        spares: int = 0,
     ) -> None:
         self._log = log
         self._reaper = reaper
@@ -84,6 +97,8 @@ class Zygote:
         self._started_at = 0.0
         self._is_closing = False
         self._backoff = Backoff()
+        self._spares = Spares(reaper, spares)
+        self._refill: asyncio.TimerHandle | None = None
         self._first = head_start.zygote if head_start else None
         pipe = head_start.zygote_output if head_start else None
         self._output: LogPipe | None = LogPipe(log, {"process": "zygote"}, None, pipe)
@@ -91,9 +106,14 @@ class Zygote:
         self.restarts = 0
 
     @property
-    def key(self) -> ZygoteKey:
-        """What processes made here have in common."""
-        return ZygoteKey(sys.executable, self._preload)
+    def preload(self) -> tuple[str, ...]:
+        """What it imports besides its own modules; nothing once that has failed."""
+        return self._preload
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether neither it nor a spare process is left."""
+        return self.pid is None and not len(self._spares)
 
     def start(self) -> None:
         """Execute it; it is asked for nothing before it says that it is ready."""
@@ -103,7 +123,7 @@ class Zygote:
         self._backoff.started(self._started_at)
         first, self._first = self._first, None
         try:
-            launched = first or launch_zygote(self._output.write_fd, self._preload)
+            launched = first or launch_zygote(self._output.write_fd)
         except OSError as error:
             self._log.error("the zygote cannot be started", error=str(error))
             self._start_later()
@@ -113,6 +133,8 @@ class Zygote:
         self._reaper.watch(self.pid, self._exited)
         self._channel = Channel(launched.sock, ZygoteToSupervisor)
         loop.add_reader(launched.sock.fileno(), self._receive)
+        with contextlib.suppress(OSError):  # it has ended already, which is noticed
+            self._channel.send(Preload(self._preload))
 
     @property
     def is_ready(self) -> bool:
@@ -130,7 +152,13 @@ class Zygote:
         self._send_waiting()
 
     def submit(self, request: Request) -> None:
-        """Ask for a process."""
+        """Ask for a process; a task gets a spare one if there is one."""
+        if request.fork.kind == "task" and not self._is_held:
+            pid = self._spares.give(request.fork, request.descriptors)
+            if pid is not None:
+                request.on_forked(pid)
+                self._refill_later(_REFILL_AFTER)
+                return
         self._waiting.append(request)
         self._send_waiting()
 
@@ -163,6 +191,52 @@ class Zygote:
     def _may_send(self) -> bool:
         return self._is_ready and not self._is_held and len(self._sent) < _MOST_AT_ONCE
 
+    # ---- spare processes ----------------------------------------------------------------------
+
+    def _refill_later(self, seconds: float) -> None:
+        """Make spares when those who wait for a process have theirs."""
+        if self._refill is None and self._spares.missing > 0 and not self._is_closing:
+            loop = asyncio.get_running_loop()
+            self._refill = loop.call_later(seconds, self._make_spare)
+
+    def _make_spare(self) -> None:
+        self._refill = None
+        if self._is_closing or self._spares.missing <= 0:
+            return
+        if not self._is_ready or self._waiting or self._sent or self._output is None:
+            self._refill_later(_REFILL_AFTER)
+            return
+        try:
+            ours, theirs = Channel.pair()
+        except OSError:  # no descriptors are left; tasks go before spares
+            self._refill_later(_SPARE_AGAIN)
+            return
+        fork = Fork(_SPARE_TOKEN, "spare", "spare", os.getpid())
+        request = Request(
+            fork,
+            (theirs.fileno(), self._output.write_fd),
+            lambda pid: self._spare_made(pid, ours, theirs),
+            lambda _reason: self._spare_failed(ours, theirs),
+        )
+        self._waiting.append(request)
+        self._send_waiting()
+
+    def _spare_made(self, pid: int, ours: socket.socket, theirs: socket.socket) -> None:
+        theirs.close()
+        try:
+            self._spares.add(pid, ours)
+        except OSError:
+            self._refill_later(_SPARE_AGAIN)
+            return
+        self._refill_later(0)
+
+    def _spare_failed(self, ours: socket.socket, theirs: socket.socket) -> None:
+        ours.close()
+        theirs.close()
+        self._refill_later(_SPARE_AGAIN)
+
+    # ---- what it says -------------------------------------------------------------------------
+
     def _forget(self, token: int) -> Request | None:
         request = self._sent.pop(token, None)
         if request is not None:
@@ -190,6 +264,7 @@ class Zygote:
                 self._is_ready = True
                 self._is_preloading = False
                 self._failed_preloads = 0
+                self._refill_later(_FIRST_FILL_AFTER)
             case ZygoteRefused(reason):
                 self._refused(reason)
             case Forked(token, pid):
@@ -268,13 +343,16 @@ class Zygote:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL; tasks do not notice."""
+        """SIGKILL; tasks and spares do not notice."""
         if self.pid is not None:
             signal_group(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End it for good."""
         self._is_closing = True
+        if self._refill is not None:
+            self._refill.cancel()
+        self._spares.kill()
         self.kill()
         if self._output:
             self._output.close()

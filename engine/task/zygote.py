@@ -1,6 +1,7 @@
 """The zygote: imports what tasks need, once, and forks a process for each request.
 
-Executed as ``python -P -m engine.task.zygote FD SUPERVISOR_PID MODULE…``. It never makes a Kafka
+Executed as ``python -P -m engine.task.zygote FD SUPERVISOR_PID``; the first message says what to
+import besides. It never makes a Kafka
 handle, a thread or a random number: a fork would carry them over broken. The order of the steps in
 :func:`_become` is a contract; each line says what it depends on.
 """
@@ -19,22 +20,27 @@ from typing import Final
 
 import setproctitle
 
-from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_SOFTWARE
+from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_OK, EXIT_SOFTWARE
 from engine.plugins.built_in import BUILT_IN
+from engine.task.identity import assume
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
 from engine.wire.message import (
     Fork,
     Forked,
     ForkFailed,
+    Preload,
     SupervisorToZygote,
     ZygoteReady,
     ZygoteRefused,
 )  # fmt: skip
 from engine.wire.prctl import die_with_parent
 
-OWN_PRELOAD: Final = ("engine.task.bootstrap", "engine.task.plan")
-"""What every task runs; the modules named on the command line come on top."""
+_OWN_PRELOAD: Final = ("engine.task.bootstrap", "engine.task.plan", "engine.task.spare")
+"""What every task runs; the modules that the supervisor names come on top."""
+
+_COLLECT_AFTER: Final = 50_000
+"""More objects than a batch has records: they make no cycles, and looking for some costs 7 %."""
 
 Entry = Callable[[Fork, Sequence[int]], int]
 
@@ -52,10 +58,16 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the supervisor ends it with SIGKILL
     setproctitle.setproctitle("engine: zygote")
+    gc.disable()  # what is imported stays; a task collects for itself
     sock = socket.socket(fileno=int(argv[0]))
     channel: Channel[SupervisorToZygote] = Channel(sock, SupervisorToZygote)
     try:
-        entries = _preload(argv[2:])
+        entries = _preload_own()
+        received = channel.receive()
+        if received is None:
+            return EXIT_OK  # the supervisor was not to run after all
+        first, _ = received
+        _preload(first.modules if isinstance(first, Preload) else ())
     except RefusedError as refused:
         channel.send(ZygoteRefused(str(refused)))
         return EXIT_SOFTWARE
@@ -64,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     channel.send(ZygoteReady(os.getpid()))
     while _serve(channel, entries):
         pass
-    return 0
+    return EXIT_OK
 
 
 def _rehearse() -> list[object]:
@@ -85,29 +97,35 @@ def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) ->
     if received is None:
         return False
     fork, descriptors = received
-    _fork(channel, fork, descriptors, entries[fork.kind])
+    if isinstance(fork, Fork):
+        _fork(channel, fork, descriptors, entries[fork.kind])
     return True
 
 
-def _preload(modules: Sequence[str]) -> dict[str, Entry]:
-    """Import, and refuse whatever leaves a second thread behind."""
+def _preload_own() -> dict[str, Entry]:
+    """Import what every task needs; what runs a request of each kind."""
     log_sequence.configure(process="zygote")
-    for name in (*OWN_PRELOAD, *modules):
+    _preload(_OWN_PRELOAD)
+    for name in dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN):
+        try:
+            _import(name)
+        except ImportError as error:  # it needs an extra that is not installed; so do its tasks
+            log_sequence.get_logger(__name__).debug("not preloaded", module=name, error=str(error))
+    bootstrap = importlib.import_module("engine.task.bootstrap")
+    entries: dict[str, Entry] = {"task": bootstrap.main, "plan": bootstrap.plan}
+    spare = importlib.import_module("engine.task.spare").main
+    return {**entries, "spare": lambda _fork, descriptors: spare(descriptors, entries)}
+
+
+def _preload(modules: Sequence[str]) -> None:
+    """Import, and refuse whatever is broken or leaves a second thread behind."""
+    for name in modules:
         try:
             _import(name)
         except RefusedError:
             raise
         except Exception as error:
             raise RefusedError(f"module {name}: {type(error).__name__}: {error}") from error
-    for name in dict.fromkeys(each.target.partition(":")[0] for each in BUILT_IN):
-        try:
-            _import(name)
-        except ImportError as error:  # it needs an extra that is not installed; so do its tasks
-            log_sequence.get_logger(__name__).debug("not preloaded", module=name, error=str(error))
-    return {
-        "task": importlib.import_module("engine.task.bootstrap").main,
-        "plan": importlib.import_module("engine.task.bootstrap").plan,
-    }
 
 
 def _import(name: str) -> None:
@@ -176,10 +194,7 @@ def _be_middle(
 
 def _become(fork: Fork, descriptors: Sequence[int], middle: int) -> list[int]:
     """From a copy of the zygote to a process of its own; the descriptors it keeps."""
-    control, log, *others = descriptors
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    kept = [control, *others]
+    kept = assume(fork, descriptors)
     _close_all_but({0, 1, 2, *kept})  # the zygote's socket first of all: its end must show
     while os.getppid() == middle:  # re-parented when the process between has ended
         os.sched_yield()
@@ -190,9 +205,8 @@ def _become(fork: Fork, descriptors: Sequence[int], middle: int) -> list[int]:
     if os.getppid() != fork.supervisor_pid:
         os._exit(EXIT_LOST_PARENT)  # the supervisor died meanwhile and nobody would tell us
     faulthandler.enable(file=2, all_threads=True)
-    setproctitle.setproctitle(f"engine: {fork.title}")
-    os.environ["ENGINE_TASK"] = f"{fork.title}#{fork.generation}"  # marks what it executes
     random.seed()
+    gc.set_threshold(_COLLECT_AFTER, 10, 10)
     gc.enable()
     return kept
 

@@ -36,11 +36,10 @@ class ZygoteRefused(Message, frozen=True, array_like=True):
     reason: str
 
 
-class ZygoteKey(msgspec.Struct, frozen=True, array_like=True):
-    """What makes zygotes interchangeable: the interpreter and what is preloaded."""
+class Preload(Message, frozen=True, array_like=True):
+    """supervisor → zygote, once: what to import besides its own modules before it is ready."""
 
-    python: str
-    preload: tuple[str, ...] = ()
+    modules: tuple[str, ...]
 
 
 class Fork(Message, frozen=True, array_like=True):
@@ -51,13 +50,13 @@ class Fork(Message, frozen=True, array_like=True):
 
     Attributes:
         token: names this request in the answer.
-        kind: ``task`` or ``plan``.
+        kind: ``task``, ``plan``, or ``spare`` for a process that waits for one of the two; its
+            control socket brings the request and its log is the zygote's.
         title: what the process is to call itself.
     """
 
     token: int
     kind: str
-    key: ZygoteKey
     title: str
     supervisor_pid: int
     generation: int = 0
@@ -557,5 +556,5 @@ HerderToSupervisor = (
 )  # fmt: skip
 SupervisorToTask = TargetChanged | Stop
 TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
-SupervisorToZygote = Fork
+SupervisorToZygote = Preload | Fork
 ZygoteToSupervisor = ZygoteReady | ZygoteRefused | Forked | ForkFailed

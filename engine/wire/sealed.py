@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
+from engine.wire.blank_memory import blank
+
 T = TypeVar("T")
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
@@ -13,11 +15,20 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_
 
 def seal(value: msgspec.Struct, name: str) -> int:
     """A descriptor of anonymous memory that holds the value and can no longer be changed."""
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    data = msgspec.msgpack.encode(value)
-    os.write(fd, data)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    fd = blank(name)
+    fill(fd, value)
     return fd
+
+
+def fill(fd: int, value: msgspec.Struct) -> None:
+    """Put the value into empty memory, once."""
+    os.write(fd, msgspec.msgpack.encode(value))
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+
+
+def is_filled(fd: int) -> bool:
+    """Whether the value is there."""
+    return fcntl.fcntl(fd, fcntl.F_GET_SEALS) == _SEALS
 
 
 def unseal(fd: int, kind: type[T]) -> T:

@@ -281,16 +281,35 @@ def test_f68_tasks_survive_their_zygote_and_new_ones_come_from_the_next(
 
 
 def test_f68_a_zygote_that_hangs_is_replaced_and_the_request_is_kept(
-    engine: SupervisedEngine, name: str
+    own_engine: MakeEngine,
 ) -> None:
-    engine.create(name)
-    task = engine.wait_state(name, "RUNNING")
+    engine = own_engine(connectors={"calm": {}}, worker={"engine.zygote.spares": "0"})
+    engine.start()
+    task = engine.wait_state("calm", "RUNNING")
     zygote = engine.pid_of("engine: zygote")
     assert zygote is not None
     kill(zygote, signal.SIGSTOP)
 
     kill(task["pid"])
 
-    after = engine.wait_anew(name, task)
+    after = engine.wait_anew("calm", task)
     assert after["restarts"] == {"killed": 1}
     assert not is_alive(zygote)
+
+
+def test_f68_a_task_comes_back_from_a_spare_while_the_zygote_hangs(
+    engine: SupervisedEngine, name: str
+) -> None:
+    engine.create(name)
+    task = engine.wait_state(name, "RUNNING")
+    zygote = engine.pid_of("engine: zygote")
+    assert zygote is not None
+    spare = wait_for(lambda: engine.pid_of("engine: spare"))
+    kill(zygote, signal.SIGSTOP)
+
+    kill(task["pid"])
+
+    after = engine.wait_anew(name, task)
+    assert after["pid"] == spare
+    assert is_alive(zygote)
+    kill(zygote, signal.SIGCONT)

@@ -39,8 +39,8 @@ from tests.unit.supervisor.conftest import ReadLog
 RELAY = """
 import signal, socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as test:
-    test.connect(sys.argv[2])
-    socket.send_fds(test, [b"x"], [int(sys.argv[1])])
+    test.connect(sys.argv[1])
+    socket.send_fds(test, [b"x"], [int(sys.argv[2])])
 signal.pause()
 """
 
@@ -73,7 +73,7 @@ class PlayedHerder:
         settings = Settings(
             data_dir,
             boot_fd=os.open(os.devnull, os.O_RDONLY),
-            herder_argv=("-c", RELAY, "{socket}", str(path)),
+            herder_argv=("-c", RELAY, str(path)),
         )
         self._boot_fd = settings.boot_fd
         self.supervisor = Supervisor(settings, log.log, Instance(data_dir))

@@ -61,7 +61,7 @@ class Heard:
 
     def __init__(self, data_dir: Path, log: ReadLog, reaper: Reaper, program: str) -> None:
         boot = seal(HerderBoot(worker={}, connectors=[], data_dir=str(data_dir)), "boot")
-        settings = Settings(data_dir, boot_fd=boot, herder_argv=("-c", program, "{socket}"))
+        settings = Settings(data_dir, boot_fd=boot, herder_argv=("-c", program))
         self.herder = HerderProcess(settings, log.log, reaper)
         self.connected = 0
         self.messages: list[object] = []

@@ -58,7 +58,7 @@ class Nursery:
         ours.close()
         request_fd = seal(PlanRequest("plugins", {}, {}, "/nowhere"), "request")
         descriptors = (theirs.detach(), self.output, request_fd)
-        fork = Fork(token, "plan", self.zygote.key, f"plan {token}", os.getpid())
+        fork = Fork(token, "plan", f"plan {token}", os.getpid())
 
         def close() -> None:
             os.close(descriptors[0])
@@ -215,7 +215,7 @@ def test_a_preload_is_imported_before_the_fork(nursery: Run) -> None:
         each.ask(1)
         await until(lambda: each.ended)
         assert each.zygote.restarts == 0
-        assert each.zygote.key.preload == ("preload_good",)
+        assert each.zygote.preload == ("preload_good",)
 
     nursery(body, ("preload_good",))
 
@@ -230,7 +230,7 @@ def test_f69_a_preload_that_starts_a_thread_is_refused_by_name(
         (refusal,) = [e for e in read_log.events() if "goes on without" in e["event"]]
         assert refusal["reason"].startswith("module preload_thread started a thread (")
         assert refusal["level"] == "warning"
-        assert each.zygote.key.preload == ()
+        assert each.zygote.preload == ()
 
     nursery(body, ("preload_thread",))
 
