@@ -63,6 +63,11 @@ Serve = Callable[[Herder, socket.socket], Awaitable[Close]]
 _HEAD_START: Final = 1.0
 """Seconds that planning gets before the REST API's modules are imported, which stops the loop."""
 
+_TASKS_FIRST: Final = 0.4
+"""Seconds that tasks get on top of that for their first record."""
+
+_LOOK_AGAIN: Final = 0.01
+
 _STORED_WITHIN: Final = 0.05
 """Seconds that events wait for each other: a task that is killed and back again is one write."""
 
@@ -215,6 +220,7 @@ class HerderProcess:
         await asyncio.wait((planning,), timeout=_HEAD_START)
         if planning.done() and isinstance(planning.exception(), StartRefusedError):
             return await self._outcome(planning)
+        await self._let_tasks_go_first()
         files = ConnectorFiles(self._boot, connectors)
         self.herder = StandaloneHerder(
             connectors, self._table, planner, self._facts, files, self._request_upgrade
@@ -234,6 +240,13 @@ class HerderProcess:
         finally:
             planning.cancel()
             await self._close(close)
+
+    async def _let_tasks_go_first(self) -> None:
+        """The REST API's modules would take a processor from tasks that connect just now."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _TASKS_FIRST
+        while not self._table.are_on_their_way() and loop.time() < deadline:
+            await asyncio.sleep(_LOOK_AGAIN)
 
     async def _outcome(self, planning: "asyncio.Future[None]") -> int:
         """Wait for the first plans; the exit code when they are refused, else 0."""

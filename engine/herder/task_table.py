@@ -126,6 +126,14 @@ class TaskTable:
             return report.trace or report.reason
         return explain(Facts(task, death, report.condition, report.retry_in))
 
+    def are_on_their_way(self) -> bool:
+        """Whether every task that is there has moved a record or is in no hurry to."""
+        return all(
+            report.condition not in (Condition.STARTING, Condition.RUNNING)
+            or (task in self._slots and self._slots[task]["first_ack_ns"] > 0)
+            for task, (report, _) in self._reports.items()
+        )
+
     def expect(self, task: TaskId) -> None:
         """The supervisor was told to run it."""
         self._leaving.discard(task)
