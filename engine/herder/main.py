@@ -245,8 +245,8 @@ class HerderProcess:
         """The REST API's modules would take a processor from tasks that connect just now."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _TASKS_FIRST
-        while not self._table.are_on_their_way() and loop.time() < deadline:
-            await asyncio.sleep(_LOOK_AGAIN)
+        while not self._table.are_on_their_way() and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_AGAIN)  # slots are memory: nothing tells when they change
 
     async def _outcome(self, planning: "asyncio.Future[None]") -> int:
         """Wait for the first plans; the exit code when they are refused, else 0."""
