@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.standalone import EXIT_BAD_CONFIG
+from engine.cli.standalone_start import EXIT_BAD_CONFIG
 from engine.herder.main import EXIT_REFUSED
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING
 
