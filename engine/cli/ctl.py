@@ -56,6 +56,11 @@ def _add_reading(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--lines", type=_whole, default=40, metavar="K",
         help="last K lines of its output (default 40, 0 for none)",
     )  # fmt: skip
+    loggers = _action(
+        actions, "loggers", "how much is logged, by the worker or a connector's tasks", "loggers",
+        "ctl_levels",
+    )  # fmt: skip
+    loggers.add_argument("name", nargs="?", metavar="NAME", help="the tasks of this connector")
     events = _action(
         actions, "events", "what happened to connectors and tasks, and why", "events", "ctl_events"
     )
@@ -92,6 +97,13 @@ def _add_changing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ):
         action = _action(actions, name, text, name)
         action.add_argument("names", nargs="+", metavar="NAME")
+    level = _action(
+        actions, "level", "change how much is logged, until the engine ends", "set_level",
+        "ctl_levels",
+    )  # fmt: skip
+    level.add_argument("level", metavar="LEVEL", help="OFF, ERROR, WARN, INFO, DEBUG or TRACE")
+    level.add_argument("name", nargs="?", metavar="NAME", help="only for tasks of this connector")
+    level.add_argument("--logger", default="root", help="only this one and those below it")
     restart = _action(
         actions, "restart", "restart a connector; its tasks only where told so", "restart"
     )

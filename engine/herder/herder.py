@@ -209,6 +209,16 @@ class Herder(Protocol):
     async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
         """Committed offsets: (partition, offset) pairs in upstream's form."""
 
+    async def log_levels(self, connector: str | None) -> Mapping[str, tuple[str, int | None]]:
+        """Levels by logger, and when they were set (ms since the epoch), None for inherited ones.
+
+        Args:
+            connector: its tasks; None for the worker.
+        """
+
+    async def set_log_level(self, connector: str | None, logger: str, level: str) -> Sequence[str]:
+        """Set a level while everything runs; the loggers whose level that changed."""
+
     def is_ready(self) -> bool:
         """Whether start-up is over: connectors of the command line are planned."""
 

@@ -17,6 +17,7 @@ from engine.herder.connector_entry import seconds
 from engine.herder.connector_files import ConnectorFiles
 from engine.herder.herder import Herder
 from engine.herder.journal import HerderJournal
+from engine.herder.log_levels import LogLevels
 from engine.herder.plan_client import PlanClient
 from engine.herder.planner import Planner
 from engine.herder.standalone import StandaloneHerder, WorkerFacts
@@ -35,6 +36,7 @@ from engine.wire.message import (
     Ack,
     HerderBoot,
     HerderReady,
+    LogLevelsSet,
     PlanEnded,
     Refused,
     Reload,
@@ -102,12 +104,16 @@ class HerderProcess:
         self.herder: StandaloneHerder | None = None
         self._link: SupervisorLink
         self._client: PlanClient
+        self._journal: HerderJournal
+        self._levels: LogLevels
 
     async def run(self, sock: socket.socket, serve: Serve) -> int:
         """Live until the supervisor closes the socket; the exit code."""
         channel: Channel[SupervisorToHerder] = Channel(sock, SupervisorToHerder)
         self._link = SupervisorLink(channel, self._receive, self._is_over.set)
+        self._journal = HerderJournal(self._link.send)
         worker = self._boot.worker
+        self._levels = LogLevels(self._link.send, self._journal, worker)
         self._client = PlanClient(
             self._link.send,
             worker,
@@ -154,6 +160,8 @@ class HerderProcess:
             case TaskSnapshot(report, death):
                 self._table.snapshot(report, descriptors, death)
                 self._running.append(TaskId(report.connector, report.task))
+            case LogLevelsSet():
+                self._levels.take(message)
             case SnapshotEnd():
                 self._is_told.set()
             case Samples():
@@ -209,8 +217,10 @@ class HerderProcess:
         publisher = TaskPublisher(
             self._link.send, self._table, self._boot.worker, self._boot.data_dir
         )
-        journal = HerderJournal(self._link.send)
-        parts = Parts(self._configs, self._statuses, planner, publisher, self._table, journal)
+        parts = Parts(
+            self._configs, self._statuses, planner, publisher, self._table, self._journal,
+            self._levels,
+        )  # fmt: skip
         connectors = WorkerConnectors(parts)
         start = StandaloneStart(connectors, parts, self._epoch)
         self._link.send(SyncBegin(1))

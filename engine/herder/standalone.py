@@ -109,6 +109,13 @@ class StandaloneHerder:
         entry = self._connectors.entry(name)
         return await self._planner.offsets(entry.stored.config)
 
+    async def log_levels(self, connector: str | None) -> Mapping[str, tuple[str, int | None]]:
+        """See the protocol."""
+        return self._connectors.levels.shown(connector, self._config_of(connector))
+
+    def _config_of(self, connector: str | None) -> Mapping[str, str]:
+        return {} if connector is None else self._connectors.entry(connector).stored.config
+
     def is_ready(self) -> bool:
         """See the protocol."""
         return self._facts.is_ready
@@ -136,6 +143,10 @@ class StandaloneHerder:
         )
 
     # ---- changing -----------------------------------------------------------------------------
+
+    async def set_log_level(self, connector: str | None, logger: str, level: str) -> Sequence[str]:
+        """See the protocol."""
+        return self._connectors.levels.set(connector, logger, level, self._config_of(connector))
 
     async def put_connector_config(
         self,

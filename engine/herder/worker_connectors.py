@@ -11,6 +11,7 @@ from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.connector_entry import STATE_OF, ConnectorEntry
 from engine.herder.herder import BadRequestError
 from engine.herder.journal import ACTOR, HerderJournal
+from engine.herder.log_levels import LogLevels
 from engine.herder.planner import PlanFailure, Planner
 from engine.herder.task_publisher import TaskPublisher
 from engine.herder.task_table import TaskTable
@@ -36,6 +37,7 @@ class Parts:
     publisher: TaskPublisher
     table: TaskTable
     journal: HerderJournal
+    levels: LogLevels
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,15 @@ class _Wish:
 
 
 class WorkerConnectors:
-    """Every method that changes a connector holds its lock; what it stored, it has published."""
+    """Every method that changes a connector holds its lock; what it stored, it has published.
+
+    Attributes:
+        levels: of logging, of the worker and of its connectors' tasks.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self.levels = parts.levels
         self._entries: dict[str, ConnectorEntry] = {}
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -258,6 +265,7 @@ class WorkerConnectors:
             entry = self.entry(name)
             self._parts.configs.delete([name])
             self._parts.journal.record("connector_deleted", connector=name)
+            self._parts.levels.forget(name)
             del self._entries[name]
             _end_retry(entry)
             self._parts.publisher.drop(self._parts.publisher.of(name))

@@ -24,12 +24,14 @@ from engine.api.config import (
 )  # fmt: skip
 from engine.model.error_policy import ErrorPolicy, kafka_error_keys
 from engine.model.ignored_key import ignored_connector_keys, ignored_warnings
+from engine.model.log_config import LogLevelConfig
 from engine.model.supervision_config import SupervisionConfig
 from engine.model.worker_config import unknown_keys
 
 ConnectorKind = Literal["source", "sink"]
 Problems = dict[str, list[str]]
 
+_OURS: Final = (SupervisionConfig, ErrorPolicy, LogLevelConfig)
 _COMMON: Final = "Common"
 _EXACTLY_ONCE: Final = "Exactly Once Support"
 
@@ -196,7 +198,7 @@ def connector_warnings(
     unlisted = _unlisted(rest)
     rest = {key: value for key, value in rest.items() if key not in unlisted}
     names = [*known, *(k.name for k in common_keys(kind)), *_step_keys(config)]
-    names += [k.name for each in (SupervisionConfig, ErrorPolicy) for k in keys_of(each)]
+    names += [k.name for each in _OURS for k in keys_of(each)]
     prefixes = (*OVERRIDES[kind], *opaque, *(("topic.creation.",) if kind == "source" else ()))
     return [
         *unknown_keys(rest, names, prefixes),

@@ -1,11 +1,26 @@
 """What a worker can be told about logs and about the journal of events."""
 
-from engine.api.config import LOW, ConfigType, at_least, config, key, one_of
+from collections.abc import Mapping
+
+from engine.api.config import LOW, ConfigType, at_least, config, key, keys_of, one_of, parse
 from engine.model.log_line import LEVELS
 
 
 @config
-class LogConfig:
+class LogLevelConfig:
+    """How much is logged; a connector may say otherwise with the same key."""
+
+    log_level: str = key(
+        "engine.log.level",
+        default="INFO",
+        importance=LOW,
+        doc="The least severe log lines to write, until somebody changes that at run time.",
+        check=one_of(*map(str.upper, LEVELS), ignore_case=True),
+    )
+
+
+@config
+class LogConfig(LogLevelConfig):
     """How logs look, and how much of them is kept."""
 
     log_format: str = key(
@@ -14,13 +29,6 @@ class LogConfig:
         importance=LOW,
         doc="How log lines look; auto is console on a terminal and json elsewhere.",
         check=one_of("auto", "json", "console"),
-    )
-    log_level: str = key(
-        "engine.log.level",
-        default="INFO",
-        importance=LOW,
-        doc="The least severe log lines to write; a connector may say otherwise for its tasks.",
-        check=one_of(*map(str.upper, LEVELS), ignore_case=True),
     )
     log_bytes_per_second: int = key(
         "engine.log.max.bytes.per.second",
@@ -67,3 +75,14 @@ class LogConfig:
         doc="How long events are kept in the journal; -1 for ever.",
         check=at_least(-1),
     )
+
+
+def log_level(worker: Mapping[str, str], connector: Mapping[str, str]) -> str:
+    """The level that a connector's tasks begin with: its own key goes before the worker's.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    (key_,) = keys_of(LogLevelConfig)
+    given = connector.get(key_.name, worker.get(key_.name))
+    return parse(LogLevelConfig, {} if given is None else {key_.name: given}).log_level.upper()

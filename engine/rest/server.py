@@ -17,6 +17,7 @@ from engine.rest.errors import answer_errors
 from engine.rest.events import EventsResource
 from engine.rest.explain import ExplainResource
 from engine.rest.line_stream import LineStream
+from engine.rest.loggers import LoggersResource
 from engine.rest.logs import LogsResource
 from engine.rest.metrics import MetricsResource
 from engine.rest.plugins import ConnectorPluginsResource
@@ -46,6 +47,7 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
         EngineResource(herder, rates),
         MetricsResource(herder),
         LogsResource(herder, stream),
+        LoggersResource(herder),
         EventsResource(herder, stream),
         ExplainResource(herder),
     )

@@ -24,7 +24,7 @@ from engine.model.task_state import TaskState
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import DataDirError
 from engine.supervisor.noticed_errors import NoticedErrors
-from engine.wire.message import PROTOCOL_VERSION, Failing, TaskEvent
+from engine.wire.message import PROTOCOL_VERSION, Failing, LogLevelsSet, TaskEvent
 from engine.wire.sealed import seal
 
 FORMAT: Final = 1
@@ -170,6 +170,7 @@ class Handover(msgspec.Struct, frozen=True):
     upgrades: int = 0
     console: bytes = b""
     journal: JournalHandover = JournalHandover()
+    levels: tuple[LogLevelsSet, ...] = ()
 
     def descriptors(self) -> Iterator[int]:
         """All that must stay open."""

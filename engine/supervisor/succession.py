@@ -12,6 +12,7 @@ from engine.supervisor.handover import Handover, ServiceHandover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
 from engine.supervisor.log import Log
+from engine.supervisor.log_level_scopes import LogLevelScopes
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.records import Records
@@ -66,6 +67,7 @@ class Parts:
     zygote: Zygote
     herder: HerderProcess
     records: Records
+    levels: LogLevelScopes
     services: Sequence[ServiceProcess]
     tasks: Mapping[TaskId, SupervisedTask]
     plans: Mapping[int, PlanChild]
@@ -149,6 +151,7 @@ class Succession:
             attempts=attempts,
             upgrades=upgrades,
             journal=parts.records.hand_over(),
+            levels=tuple(parts.levels.told()),
             console=parts.log.console.waiting,
         )
 
@@ -157,6 +160,8 @@ class Succession:
         parts, numbers = self._parts, self._parts.numbers
         parts.log.console.write(handed.console)
         parts.records.journal.take_over(handed.journal)
+        for levels in handed.levels:
+            parts.levels.set(levels, ())  # the tasks know already
         numbers.seq, numbers.token = handed.seq, handed.token
         numbers.highest_generation = handed.highest_generation
         parts.not_ours.clear()

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -47,6 +48,7 @@ from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
 from engine.wire.message import (
     Failing,
+    LogLevels,
     PausedChanged,
     Ready,
     TargetChanged,
@@ -69,6 +71,9 @@ class Host(Makers, Protocol):
 
     def task_changed(self, task: "SupervisedTask", event: str) -> None:
         """Tell whoever listens; ``gone`` is the last word."""
+
+    def levels_of(self, connector: str) -> Mapping[str, str]:
+        """How much a connector's tasks are to log, by logger."""
 
     def keep_output(self, task: TaskId, death: Death, output: bytes) -> None:
         """Keep what a process wrote last."""
@@ -222,6 +227,14 @@ class SupervisedTask:
         put_off, self._put_off = self._put_off, None
         if put_off is not None:
             self.handle(put_off)
+
+        levels = self._host.levels_of(self.id.connector)
+        if levels:
+            self.tell_levels(levels)
+
+    def tell_levels(self, levels: Mapping[str, str]) -> None:
+        """Tell the present process how much to log, by logger."""
+        self._process.tell(LogLevels(dict(levels)))
 
     def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
         self.log.drain()

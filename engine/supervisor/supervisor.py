@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.model.death import Death
@@ -21,6 +21,7 @@ from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
 from engine.supervisor.launch import HeadStart
 from engine.supervisor.log import Log
+from engine.supervisor.log_level_scopes import LogLevelScopes
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.notify import Notifier
 from engine.supervisor.plan_child import PlanChild
@@ -49,6 +50,7 @@ from engine.wire.message import (
     Remark,
     RestartTask,
     Samples,
+    SetLogLevels,
     SnapshotEnd,
     SyncBegin,
     SyncEnd,
@@ -101,6 +103,7 @@ class Supervisor:
         self._settings = settings
         self._instance = instance
         open_elsewhere = [f"{service.log_name}.log" for service in services]
+        self._levels = LogLevelScopes(log, settings.log_level)
         self._records = Records(settings, instance.epoch, log, open_elsewhere)
         self._journal = self._records.journal
         self._listener = listener
@@ -170,8 +173,8 @@ class Supervisor:
     def _parts(self) -> Parts:
         return Parts(
             self._settings, self.log, self._instance, self._listener, self.reaper, self.zygote,
-            self._herder, self._records, self._services, self._tasks, self._plans, self._numbers,
-            self._not_ours,
+            self._herder, self._records, self._levels, self._services, self._tasks, self._plans,
+            self._numbers, self._not_ours,
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -313,6 +316,10 @@ class Supervisor:
                 self._state_file.put(task.id, None)
         self._changed.set()
 
+    def levels_of(self, connector: str) -> Mapping[str, str]:
+        """How much a connector's tasks are to log."""
+        return self._levels.of(connector)
+
     def keep_output(self, task: TaskId, death: Death, output: bytes) -> None:
         """Keep it for whoever asks why the process ended."""
         self._records.outputs.keep(task, death, output)
@@ -325,6 +332,8 @@ class Supervisor:
         self._herder.send(Welcome(os.getpid(), self._instance.epoch), descriptors)
         for task in self._tasks.values():
             self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
+        for told in self._levels.told():
+            self._herder.send(told)
         self._herder.send(SnapshotEnd())
         if self._upgrade is not None:
             self._herder.send(self._upgrade.state)
@@ -338,6 +347,8 @@ class Supervisor:
         self, message: HerderToSupervisor, descriptors: list[int]
     ) -> None:
         match message:
+            case SetLogLevels():
+                self._levels.set(message, self._tasks.values())
             case Remark(event, fields):
                 self._journal.record(event, **fields)
             case Ack(seq):

@@ -31,6 +31,7 @@ from engine.model.exit_status import (
     EXIT_TRANSIENT,
     EXIT_UNAVAILABLE,
 )  # fmt: skip
+from engine.model.log_config import log_level
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
 from engine.plugins.config_transformer import ConfigTransformer
@@ -86,10 +87,11 @@ def _run(runtime: TaskRuntime) -> None:
     grace = float(assignment.worker.get("task.shutdown.graceful.timeout.ms", "5000")) / 1000
     runtime.handle_signals(grace)
     log_sequence.configure(
-        assignment.worker.get("engine.log.level", "info"),
+        log_level(assignment.worker, assignment.connector_config),
         connector=assignment.connector,
         task=assignment.task,
     )
+    runtime.take_orders()  # levels that were set while the engine runs
     runtime.slot.enter("init", time.monotonic_ns())
     TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
         _LOCK_PATIENCE

@@ -19,6 +19,7 @@ from engine.model.connector_config import (
     validate_common,
 )  # fmt: skip
 from engine.model.error_policy import error_policy
+from engine.model.log_config import log_level
 from engine.model.supervision_config import supervision
 from engine.plugins.built_in import Kind
 from engine.plugins.registry import Plugins, make
@@ -160,7 +161,7 @@ class ConnectorValidation:
         for prefix in OVERRIDES[self.kind]:
             forbidden = check_overrides(self.worker, self.resolved, prefix)
             self._add_problems({key: [text] for key, text in forbidden.items()})
-        for policy in (supervision, error_policy):
+        for policy in (supervision, error_policy, log_level):
             try:
                 policy(self.worker, self.resolved)
             except ConfigError as error:

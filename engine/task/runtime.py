@@ -12,8 +12,10 @@ from collections.abc import Mapping
 import msgspec
 
 from engine.model.slot import Slot
+from engine.wire import log_sequence
 from engine.wire.channel import Channel, shorten
 from engine.wire.message import (
+    LogLevels,
     PausedChanged,
     Ready,
     Stop,
@@ -92,6 +94,8 @@ class TaskRuntime:
         match order:
             case TargetChanged(paused):
                 self.is_paused = paused
+            case LogLevels(levels):
+                log_sequence.set_levels(levels)
             case Stop(final):
                 self.is_final = final
                 self.is_stopping = self._is_told = True

@@ -7,13 +7,15 @@ The other end of the pipe is the supervisor, see :mod:`engine.model.log_line`. A
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from engine.model.log_line import LEVELS, RECORD_SEPARATOR
+from engine.model.log_levels import ROOT, effective, number_of
+from engine.model.log_line import RECORD_SEPARATOR
 
 _LONGEST: Final = 60 * 1024
 """Below the length at which the reader takes a line for two."""
@@ -30,26 +32,73 @@ def configure(level: str = "info", **bound: Any) -> None:
     """Send every event of this process, also those of :mod:`logging`, to standard error.
 
     Args:
-        level: the least that is written.
+        level: the least that is written, until :func:`set_levels` says otherwise.
         bound: what every event is to carry (``connector``, ``task``).
     """
     structlog = _structlog()
-    least = LEVELS.get(level.lower(), logging.INFO)
+    _LEVELS.default, _LEVELS.root, _LEVELS.by_name = level, None, {}
     structlog.configure(
         processors=[
+            _drop_unwanted,
             structlog.processors.add_log_level,
             _binder(bound),
             structlog.processors.format_exc_info,
             _encode,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            min(max(least, logging.DEBUG), logging.CRITICAL)  # it knows no others
-        ),
+        wrapper_class=_wrapper(),
         logger_factory=_Writer,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=False,  # levels may change
     )
     handler = _StandardHandler(structlog)
-    logging.basicConfig(handlers=[handler], level=max(least, logging.INFO), force=True)
+    least = max(number_of(level), logging.INFO)
+    logging.basicConfig(handlers=[handler], level=least, force=True)
+
+
+def set_levels(levels: Mapping[str, str]) -> None:
+    """Change how much is written; these levels hold in place of all that were set before.
+
+    Args:
+        levels: by logger, ``root`` among them; what is not named stays as it was configured.
+    """
+    for name in _LEVELS.by_name:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    _LEVELS.by_name = {name: level for name, level in levels.items() if name != ROOT}
+    _LEVELS.root = levels.get(ROOT)
+    for name, level in _LEVELS.by_name.items():
+        logging.getLogger(name).setLevel(number_of(level))
+    # libraries are as talkative as we are only when somebody asks for it
+    least = max(number_of(_LEVELS.default), logging.INFO)
+    logging.getLogger().setLevel(number_of(_LEVELS.root) if _LEVELS.root else least)
+    _structlog().configure(wrapper_class=_wrapper())
+
+
+@dataclass(slots=True)
+class _Levels:
+    """What holds in this process."""
+
+    default: str = "info"
+    root: str | None = None
+    by_name: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, logger: str) -> int:
+        return number_of(effective(self.by_name, logger, self.root or self.default))
+
+
+_LEVELS: Final = _Levels()
+
+
+def _wrapper() -> Any:
+    """Methods for the least severe level that any logger writes; the others do nothing."""
+    every = (_LEVELS.root or _LEVELS.default, *_LEVELS.by_name.values())
+    least = min(map(number_of, every))
+    # structlog knows no others
+    return _structlog().make_filtering_bound_logger(min(max(least, logging.DEBUG), 50))
+
+
+def _drop_unwanted(logger: "_Writer", method: str, event: dict[str, Any]) -> dict[str, Any]:
+    if _LEVELS.by_name and number_of(method) < _LEVELS.number(logger.name):
+        raise _structlog().DropEvent
+    return event
 
 
 def _structlog() -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.model.death import Death
+from engine.model.log_levels import LevelSetting
 from engine.model.state import TargetState
 from engine.model.supervision import Supervision
 
@@ -99,6 +100,16 @@ class PausedChanged(Message, frozen=True, array_like=True):
     paused: bool
 
 
+class LogLevels(Message, frozen=True, array_like=True):
+    """supervisor → task: write so much from now on; the first word to each process.
+
+    Attributes:
+        levels: by logger; a logger that is not named has the level of its configuration.
+    """
+
+    levels: dict[str, str]
+
+
 class Stop(Message, frozen=True, array_like=True):
     """supervisor → task: end in good order. SIGTERM follows, which alone means the same.
 
@@ -180,6 +191,19 @@ class RestartTask(Message, frozen=True, array_like=True):
     by: str = "herder"
 
 
+class SetLogLevels(Message, frozen=True, array_like=True):
+    """Levels that somebody has set, in place of all that were set in this scope before.
+
+    Attributes:
+        connector: for its tasks; None for all of the worker.
+        levels: by logger.
+    """
+
+    connector: str | None
+    levels: dict[str, LevelSetting]
+    by: str = "herder"
+
+
 class Remark(Message, frozen=True, array_like=True):
     """Something for the journal that only the herder knows, such as a changed configuration.
 
@@ -253,6 +277,13 @@ class Welcome(Message, frozen=True, array_like=True):
     supervisor_pid: int
     epoch: int
     protocol: int = PROTOCOL_VERSION
+
+
+class LogLevelsSet(Message, frozen=True, array_like=True):
+    """What an earlier herder has set; comes before SnapshotEnd. See SetLogLevels."""
+
+    connector: str | None
+    levels: dict[str, LevelSetting]
 
 
 class TaskReport(msgspec.Struct, frozen=True, array_like=True):
@@ -548,13 +579,14 @@ class PlanAnswer(msgspec.Struct, frozen=True):
 
 PlanToHerder = PlanStage | PlanDone
 SupervisorToHerder = (
-    Welcome | TaskSnapshot | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload | UpgradeState
-)
-HerderToSupervisor = (
-    SyncBegin | Desire | SyncEnd | Drop | RestartTask | Remark | Plan | Ack | HerderReady | Reloaded
-    | UpgradeRequested | Refused
+    Welcome | TaskSnapshot | LogLevelsSet | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload
+    | UpgradeState
 )  # fmt: skip
-SupervisorToTask = TargetChanged | Stop
+HerderToSupervisor = (
+    SyncBegin | Desire | SyncEnd | Drop | RestartTask | SetLogLevels | Remark | Plan | Ack
+    | HerderReady | Reloaded | UpgradeRequested | Refused
+)  # fmt: skip
+SupervisorToTask = TargetChanged | LogLevels | Stop
 TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
 SupervisorToZygote = Preload | Fork
 ZygoteToSupervisor = ZygoteReady | ZygoteRefused | Forked | ForkFailed

@@ -32,6 +32,7 @@ from engine.wire.message import (
     Reloaded,
     Remark,
     RestartTask,
+    SetLogLevels,
     SnapshotEnd,
     SyncBegin,
     SyncEnd,
@@ -132,7 +133,10 @@ class FakeSupervisor:
                 self._events = [event for event in self._events if event.seq > seq]
             case HerderReady():
                 self.is_ready = True
-            case SyncBegin() | SyncEnd() | Refused() | Reloaded() | Remark() | UpgradeRequested():
+            case (
+                SyncBegin() | SyncEnd() | Refused() | Reloaded() | Remark() | SetLogLevels()
+                | UpgradeRequested()
+            ):  # fmt: skip
                 pass
 
     def _desire(self, desire: Desire, memory: int) -> None:

@@ -71,6 +71,8 @@ class FakeHerder:
         reloaded: answer of :meth:`reload`.
         upgrade: what :meth:`worker_view` says of upgrades.
         upgraded: what that will be after the next one.
+        levels: that were set, by connector and logger.
+        journal: the journal's file.
         sampled_pids: pids of the processes that were measured last, where it is not the one alive.
     """
 
@@ -86,6 +88,8 @@ class FakeHerder:
         self.upgraded = UpgradeState(upgrades=1)
         self.sampled_pids: dict[TaskId, int] = {}
         self.generation = 0
+        self.levels: dict[str | None, dict[str, tuple[str, int | None]]] = {}
+        self.journal: Path | None = None
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -295,6 +299,16 @@ class FakeHerder:
 
     # -- the engine's own ----------------------------------------------------------------------
 
+    async def log_levels(self, connector: str | None) -> Mapping[str, tuple[str, int | None]]:
+        if connector is not None:
+            await self.connector_info(connector)
+        return {"root": ("INFO", None), **self.levels.get(connector, {})}
+
+    async def set_log_level(self, connector: str | None, logger: str, level: str) -> Sequence[str]:
+        before = (await self.log_levels(connector)).get(logger, ("INFO", None))[0]
+        self.levels.setdefault(connector, {})[logger] = (level, 1_700_000_000_000)
+        return [] if before == level else [logger]
+
     def is_ready(self) -> bool:
         return self.ready
 
@@ -313,8 +327,9 @@ class FakeHerder:
 
     def worker_view(self) -> WorkerView:
         return WorkerView(
-            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, upgrade=self.upgrade
-        )
+            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, upgrade=self.upgrade,
+            journal_file=self.journal,
+        )  # fmt: skip
 
     # -- for tests -----------------------------------------------------------------------------
 
