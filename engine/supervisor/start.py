@@ -40,7 +40,7 @@ def run(
         PortTakenError: somebody else listens on the REST API's port.
         HandoverError: another engine has left what this one cannot take over.
     """
-    faulthandler.enable()  # systemd's watchdog sends SIGABRT: what was the loop at?
+    faulthandler.enable(2)  # systemd's watchdog sends SIGABRT: what was the loop at?
     if HANDOVER in os.environ:
         keep_descriptors_to_ourselves()
         return _go_on(settings, services)

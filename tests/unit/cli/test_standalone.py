@@ -13,7 +13,7 @@ CONVERTERS = "key.converter=StringConverter\nvalue.converter=StringConverter\n"
 def test_what_is_asked_for_and_not_done_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The taken port ends the start before there is a process."""
+    """The taken port ends the start, and with it the processes that had a head start."""
     offsets, worker = tmp_path / "connect.offsets", tmp_path / "worker.properties"
     offsets.touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
