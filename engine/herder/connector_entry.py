@@ -18,7 +18,10 @@ from engine.wire.message import TaskAssignment
 
 _CANONICAL: Final = msgspec.msgpack.Encoder(order="deterministic")
 
-_NOT_FOR_TASKS: Final = ("tasks.max", "engine.restart.", "engine.start.", "engine.heartbeat.")
+_NOT_FOR_TASKS: Final = (
+    "tasks.max", "engine.restart.", "engine.start.", "engine.heartbeat.", "engine.stage.",
+    "engine.busy.", "engine.progress.",
+)  # fmt: skip
 """Beginnings of connector keys that no task reads: changing them restarts none."""
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.herder.connector_entry import ConnectorEntry, config_hash, seconds, supervision_of
+from engine.herder.connector_entry import ConnectorEntry, config_hash, supervision_of
 from engine.herder.journal import ACTOR
 from engine.herder.task_table import TaskTable
+from engine.model.lifecycle_ending import LONGEST
 from engine.model.task_id import TaskId
 from engine.wire.message import Desire, Drop, RestartTask
 from engine.wire.sealed import seal
@@ -18,9 +19,6 @@ class TaskPublisher:
     Args:
         send: sends to the supervisor; the descriptors are given away.
         table: is told what to expect.
-
-    Attributes:
-        stop_timeout: seconds that a task may take to end.
     """
 
     def __init__(
@@ -35,7 +33,6 @@ class TaskPublisher:
         self._worker = worker
         self._data_dir = data_dir
         self._told: dict[TaskId, Desire] = {}
-        self.stop_timeout = seconds(worker, "task.shutdown.graceful.timeout.ms", 5.0)
 
     def __len__(self) -> int:
         return len(self._told)
@@ -66,6 +63,11 @@ class TaskPublisher:
     def of(self, connector: str) -> list[TaskId]:
         """Its tasks that the supervisor was told to run."""
         return sorted(task for task in self._told if task.connector == connector)
+
+    def longest_stop(self, entry: ConnectorEntry) -> float:
+        """Seconds that the end of its tasks takes at most, however hard they are to end."""
+        config = entry.stored.plan.connector_config if entry.stored.plan else {}
+        return supervision_of(self._worker, config).deadlines.stop_max + LONGEST
 
     def drop(self, tasks: Iterable[TaskId]) -> None:
         """Let these end for good."""

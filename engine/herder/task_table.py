@@ -14,12 +14,12 @@ from engine.herder.herder import InstanceState, TaskView
 from engine.model.death import Death
 from engine.model.explanation import Facts, explain
 from engine.model.slot import SLOT_BYTES, Slot
-from engine.model.state import ON_THE_WIRE, Condition, State
+from engine.model.state import ALIVE, ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
 from engine.wire.message import Sample, TaskEvent, TaskReport
 
 _HAS_FAILED: Final = (Condition.FAILED, Condition.BACKOFF, Condition.UNKILLABLE)
-_WILL_START_ANEW: Final = (Condition.RUNNING, Condition.PAUSED, Condition.FAILED, Condition.BACKOFF)
+_WILL_START_ANEW: Final = ALIVE | {Condition.FAILED, Condition.BACKOFF}
 _ENDS_RESTART: Final = frozenset(("failed", "backoff", "gone"))
 
 
@@ -86,6 +86,8 @@ class TaskTable:
             self._leaving.discard(task)
         else:
             self._reports[task] = (report, event.monotonic_ns)
+        if event.event == "unkillable":  # nobody need wait for it any longer
+            self._leaving.discard(task)
         self._changed.set()
 
     def sampled(self, samples: Iterable[Sample], lost: Iterable[tuple[str, int, int]] = ()) -> None:

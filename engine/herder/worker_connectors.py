@@ -23,8 +23,8 @@ from engine.wire.log_sequence import get_logger
 
 _RETRY_FIRST: Final = 0.25
 _RETRY_LONGEST: Final = 60.0
-_KILL_GRACE: Final = 15.0
-"""Seconds beyond the stop timeout until a task that does not end is not waited for any longer."""
+_MARGIN: Final = 5.0
+"""Seconds beyond the longest stop until a task that does not end is not waited for any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class WorkerConnectors:
                 self._parts.statuses.forget(name)
 
     async def _wait_gone(self, entry: ConnectorEntry) -> None:
-        patience = self._parts.publisher.stop_timeout + _KILL_GRACE
+        patience = self._parts.publisher.longest_stop(entry) + _MARGIN
         try:
             async with asyncio.timeout(patience):
                 await self._parts.table.wait_gone(entry.name)

@@ -42,6 +42,7 @@ class ExitClass(StrEnum):
     START_TIMEOUT = "start_timeout"
     START_FAILED = "start_failed"
     UNRESPONSIVE = "unresponsive"
+    NO_PROGRESS = "no_progress"
     STOPPED = "stopped"
     OPERATOR = "operator"
 

@@ -29,6 +29,8 @@ _BECOMES: Final[Mapping[str, Condition]] = {
     "starting": Condition.STARTING,
     "running": Condition.RUNNING,
     "paused": Condition.PAUSED,
+    "degraded": Condition.DEGRADED,
+    "recovered": Condition.RUNNING,
     "stopping": Condition.STOPPING,
     "exited": Condition.STOPPED,
     "backoff": Condition.BACKOFF,
@@ -41,6 +43,11 @@ _ENDS_ORDER: Final = frozenset(("running", "paused", "failed", "backoff"))
 
 _OWN_SIGNALS: Final = frozenset(
     (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS)
+)
+_BY_SUPERVISOR: Final = (
+    ExitClass.UNRESPONSIVE,
+    ExitClass.START_TIMEOUT,
+    ExitClass.NO_PROGRESS,
 )
 _ORDERED: Final = (ExitClass.STOPPED, ExitClass.OPERATOR)
 
@@ -149,6 +156,10 @@ def _why(  # noqa: C901 (a table: one line an event)
             return _first_and_last_line(state.trace) or state.reason
         case "unresponsive" | "unkillable":
             return state.reason
+        case "degraded":
+            return state.stall
+        case "recovered":
+            return "records move again, or none waits"
         case "note":
             return state.note or "it is over"
         case "gone":
@@ -189,7 +200,7 @@ def _cause(event: str, actor: str | None, ended: Death | None) -> str | None:
 
 def _culprit(death: Death) -> str | None:
     """Who ended a process that nobody had told to end."""
-    if death.exit_class in (ExitClass.UNRESPONSIVE, ExitClass.START_TIMEOUT, *_ORDERED):
+    if death.exit_class in (*_BY_SUPERVISOR, *_ORDERED):
         return None
     if death.out_of_memory:
         return "kernel"

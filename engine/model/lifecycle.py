@@ -7,34 +7,33 @@ a process asks again what is wanted.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_action import Abort, Action, Disarm, Emit, Kill, TellTarget
+from engine.model.lifecycle_action import Action, Disarm, Emit, TellTarget
 from engine.model.lifecycle_end import exited, put_off
+from engine.model.lifecycle_ending import dumped, interrupt, overdue
 from engine.model.lifecycle_event import (
     BecameReady,
+    Dumped,
     Event,
     Exited,
     FellSilent,
+    Moved,
     Noted,
     PauseDone,
     PutOff,
     RestartRequested,
+    Stalled,
     TimedOut,
     Timer,
     Unwanted,
     Wanted,
 )  # fmt: skip
 from engine.model.lifecycle_step import Step, arm, counted, forgiven, gone, spawn, stop
-from engine.model.state import Condition
+from engine.model.state import ALIVE, Condition
 from engine.model.task_state import TaskState
 
-ABORT_GRACE: Final = 2.0
-"""Seconds that a process gets to write its stacks after SIGABRT."""
-
-KILL_GRACE: Final = 10.0
-"""Seconds after SIGKILL until a process counts as unkillable."""
+_FAILURES = (ExitClass.UNRESPONSIVE, ExitClass.START_TIMEOUT, ExitClass.NO_PROGRESS)
 
 
 def reduce(state: TaskState, event: Event, now: float, jitter: float = 0.5) -> Step:
@@ -49,10 +48,12 @@ def reduce(state: TaskState, event: Event, now: float, jitter: float = 0.5) -> S
     after, actions = _answer(state, event, now, jitter)
     if after.generation != state.generation:
         after = replace(after, spawned_at=now)
+    if after.ending is not state.ending:
+        after = replace(after, ending_since=now)
     return after, actions
 
 
-def _answer(  # noqa: C901 (a table: one line an event)
+def _answer(  # noqa: C901, PLR0912 (a table: one line an event)
     state: TaskState, event: Event, now: float, jitter: float
 ) -> Step:
     match event:
@@ -74,8 +75,14 @@ def _answer(  # noqa: C901 (a table: one line an event)
             return put_off(state, event, now)
         case FellSilent():
             return _silent(state, event)
-        case TimedOut(timer=timer):
-            return _timed_out(state, timer)
+        case Stalled():
+            return _stalled(state, event)
+        case Moved():
+            return _moved(state)
+        case Dumped():
+            return dumped(state)
+        case TimedOut():
+            return _timed_out(state, event, now)
 
 
 def _wanted(state: TaskState, event: Wanted) -> Step:
@@ -115,7 +122,7 @@ def _restart(state: TaskState) -> Step:
         return state, []
     if not state.has_process:
         return spawn(counted(state, ExitClass.OPERATOR))
-    if state.ending in (ExitClass.UNRESPONSIVE, ExitClass.START_TIMEOUT):
+    if state.ending in _FAILURES:
         # it is being ended for a failure, which the policy might answer with FAILED
         return replace(counted(state, ExitClass.OPERATOR), ending=ExitClass.OPERATOR), []
     if state.ending is None and state.condition is not Condition.STARTING:
@@ -124,7 +131,7 @@ def _restart(state: TaskState) -> Step:
 
 
 def _ready(state: TaskState, event: BecameReady, now: float) -> Step:
-    if state.condition is not Condition.STARTING or state.ending is not None:
+    if state.condition is not Condition.STARTING:
         return state, []
     condition = Condition.PAUSED if event.is_paused else Condition.RUNNING
     state = replace(state, condition=condition, running_since=now, trace=None)
@@ -135,40 +142,54 @@ def _ready(state: TaskState, event: BecameReady, now: float) -> Step:
 
 
 def _paused(state: TaskState, event: PauseDone) -> Step:
-    if state.condition not in (Condition.RUNNING, Condition.PAUSED):
+    if state.condition not in ALIVE:
         return state, []
     condition = Condition.PAUSED if event.is_paused else Condition.RUNNING
-    return replace(state, condition=condition), [Emit(condition.lower())]
+    return replace(state, condition=condition, stall=None), [Emit(condition.lower())]
 
 
 def _silent(state: TaskState, event: FellSilent) -> Step:
-    if state.condition not in (Condition.RUNNING, Condition.PAUSED) or state.ending is not None:
+    if state.condition not in ALIVE:
         return state, []
-    state = replace(
-        state,
-        condition=Condition.UNRESPONSIVE,
-        ending=ExitClass.UNRESPONSIVE,
-        reason=f"no heartbeat for {event.seconds:.1f} s, in stage {event.stage}",
-    )
-    return state, [Emit("unresponsive"), Abort(), arm(state, Timer.ABORT, ABORT_GRACE)]
+    words = f"no heartbeat for {event.seconds:.1f} s, in stage {event.stage}"
+    if event.in_hand:
+        words = f"{words} with {event.in_hand}"
+    return interrupt(state, ExitClass.UNRESPONSIVE, words)
 
 
-def _timed_out(state: TaskState, timer: Timer) -> Step:  # noqa: C901 (a table)
-    match timer:
+def _stalled(state: TaskState, event: Stalled) -> Step:
+    if state.condition is not Condition.RUNNING:
+        return state, []
+    words = f"{event.backlog} records wait and none has moved for {event.seconds:.3g} s"
+    if state.deadlines.progress_restarts:
+        return interrupt(state, ExitClass.NO_PROGRESS, words)
+    return replace(state, condition=Condition.DEGRADED, stall=words), [Emit("degraded")]
+
+
+def _moved(state: TaskState) -> Step:
+    if state.condition is not Condition.DEGRADED:
+        return state, []
+    return replace(state, condition=Condition.RUNNING, stall=None), [Emit("recovered")]
+
+
+def _timed_out(state: TaskState, event: TimedOut, now: float) -> Step:
+    match event.timer:
         case Timer.RESTART:
             if state.condition is not Condition.BACKOFF:
                 return state, []
             return spawn(state, takes_turn=not state.has_turn)
         case Timer.START:
-            if state.condition is not Condition.STARTING or state.ending is not None:
-                return state, []
-            reason = f"not RUNNING {state.deadlines.start:g} s after its start"
-            return stop(replace(state, reason=reason), ExitClass.START_TIMEOUT)
-        case Timer.STOP | Timer.ABORT:
-            if not state.has_process:
-                return state, []
-            return state, [Kill(), arm(state, Timer.KILL, KILL_GRACE)]
-        case Timer.KILL:
-            if not state.has_process:
-                return state, []
-            return replace(state, condition=Condition.UNKILLABLE), [Emit("unkillable")]
+            return _start_is_over(state, event.busy, now)
+        case Timer.DUMP:
+            return dumped(state)
+        case _:
+            return overdue(state, event, now)
+
+
+def _start_is_over(state: TaskState, busy: float, now: float) -> Step:
+    if state.condition is not Condition.STARTING:
+        return state, []
+    if busy > 0:
+        return state, [arm(state, Timer.START, busy)]
+    words = f"not RUNNING {now - state.spawned_at:.3g} s after its start"
+    return interrupt(state, ExitClass.START_TIMEOUT, words)

@@ -19,6 +19,11 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Dump:
+    """Have the process write down what its threads are at; the answer is the event ``Dumped``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate:
     """Ask the process to end: order, SIGTERM, SIGCONT."""
 
@@ -63,4 +68,4 @@ class Emit:
     event: str
 
 
-Action = Spawn | Terminate | Abort | Kill | TellTarget | Arm | Disarm | Emit
+Action = Spawn | Dump | Terminate | Abort | Kill | TellTarget | Arm | Disarm | Emit

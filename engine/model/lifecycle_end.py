@@ -1,6 +1,8 @@
 """How the end of a task's process is answered; see :mod:`engine.model.lifecycle`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from engine.model.exit_status import ExitClass, ExitStatus
 from engine.model.lifecycle_action import Action, Disarm, Emit, Spawn
@@ -9,12 +11,18 @@ from engine.model.lifecycle_step import Step, arm, counted, gone, spawn
 from engine.model.state import Condition
 from engine.model.task_state import TaskState
 
+_ASKED: Final[Mapping[ExitClass, str]] = {
+    ExitClass.STOPPED: "stopped",
+    ExitClass.OPERATOR: "restarted by an operator",
+}
+"""Ends that somebody asked for, in words."""
+
 
 def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
     """The process is gone: a successor now, later or never."""
     if not state.has_process:
         return state, []
-    asked = state.ending in (ExitClass.STOPPED, ExitClass.OPERATOR)
+    asked = state.ending in _ASKED
     uptime = now - state.running_since if state.running_since is not None else 0.0
     if state.running_since is not None and state.policy.is_healthy(
         uptime, has_progressed=event.has_progressed
@@ -28,6 +36,9 @@ def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
         reason=_reason(state, event),
         lifetime=now - state.spawned_at,
         ending=None,
+        ending_words=None,
+        is_dumping=False,
+        stall=None,
         running_since=None,
         note=None,
         retry_at=None,
@@ -106,11 +117,11 @@ def _code_of(status: ExitStatus | None) -> int | None:
 
 def _reason(state: TaskState, event: Exited) -> str:
     how = "no process was made" if event.status is None else str(event.status)
-    if state.ending is ExitClass.STOPPED:
-        return f"stopped, {how}"
-    if state.ending is ExitClass.OPERATOR:
-        return f"restarted by an operator, {how}"
-    told = event.summary or (state.reason if state.ending is not None else None)
+    words = state.ending_words
+    asked = _ASKED.get(state.ending) if state.ending is not None else None
+    if asked is not None:
+        return ", ".join(filter(None, (asked, words, how)))
+    told = words or event.summary
     return f"{told} ({how})" if told else how
 
 

@@ -15,6 +15,7 @@ class Timer(StrEnum):
 
     START = "start"
     RESTART = "restart"
+    DUMP = "dump"
     STOP = "stop"
     ABORT = "abort"
     KILL = "kill"
@@ -104,22 +105,53 @@ class PutOff:
 
 @dataclass(frozen=True, slots=True)
 class FellSilent:
-    """No heartbeat for longer than the policy allows."""
+    """No heartbeat for longer than the stage allows."""
 
     generation: int
     seconds: float
     stage: str
+    in_hand: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The loop turns, so many records wait, and none has moved for so many seconds."""
+
+    generation: int
+    seconds: float
+    backlog: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A record moved, or none waits any more."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dumped:
+    """The stacks of the process are written down, as far as they can be had."""
+
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """A timer has run out."""
+    """A timer has run out.
+
+    Attributes:
+        busy: so many seconds more the process has announced to need.
+        where: what a process is at that SIGKILL does not end.
+    """
 
     generation: int
     timer: Timer
+    busy: float = 0.0
+    where: str = ""
 
 
 Event = (
     Wanted | Unwanted | RestartRequested | BecameReady | PauseDone | Noted | Exited | PutOff
-    | FellSilent | TimedOut
+    | FellSilent | Stalled | Moved | Dumped | TimedOut
 )  # fmt: skip

@@ -26,6 +26,8 @@ def spawn(state: TaskState, *, takes_turn: bool = False) -> Step:
         process_hash=state.wanted_hash,
         is_final=False,
         ending=None,
+        ending_words=None,
+        stall=None,
         retry_at=None,
         note=None,
         has_turn=False,
@@ -39,7 +41,7 @@ def spawn(state: TaskState, *, takes_turn: bool = False) -> Step:
 
 def stop(state: TaskState, why: ExitClass) -> Step:
     """Ask the process to end."""
-    state = replace(state, condition=Condition.STOPPING, ending=why)
+    state = replace(state, condition=Condition.STOPPING, ending=why, stall=None)
     return state, [
         Terminate(state.is_final),
         arm(state, Timer.STOP, state.deadlines.stop),

@@ -35,13 +35,15 @@ class Condition(StrEnum):
     """What the supervisor knows of a task's process.
 
     ``STARTING`` lasts from the fork request to ``start()``'s return, ``UNRESPONSIVE`` from a missed
-    heartbeat to the end of the process, ``UNKILLABLE`` begins when SIGKILL did not end it.
+    heartbeat to the end of the process, ``UNKILLABLE`` begins when SIGKILL did not end it. A task
+    is ``DEGRADED`` while its loop turns and records wait, but none moves.
     """
 
     STOPPED = "STOPPED"
     STARTING = "STARTING"
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"
+    DEGRADED = "DEGRADED"
     STOPPING = "STOPPING"
     BACKOFF = "BACKOFF"
     FAILED = "FAILED"
@@ -54,6 +56,7 @@ ON_THE_WIRE = {
     Condition.STARTING: State.RESTARTING,
     Condition.RUNNING: State.RUNNING,
     Condition.PAUSED: State.PAUSED,
+    Condition.DEGRADED: State.RUNNING,
     Condition.STOPPING: State.RUNNING,
     Condition.BACKOFF: State.RESTARTING,
     Condition.FAILED: State.FAILED,
@@ -61,3 +64,6 @@ ON_THE_WIRE = {
     Condition.UNKILLABLE: State.FAILED,
 }
 """How a process's condition reads to clients of Kafka Connect, who know no other states."""
+
+ALIVE = frozenset((Condition.RUNNING, Condition.PAUSED, Condition.DEGRADED))
+"""Conditions of a process whose loop turns, and that nobody is ending."""

@@ -1,14 +1,16 @@
 """What a worker, or a connector for itself, can say about how tasks are supervised."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from engine.api.config import LOW, at_least, config, key, keys_of, one_of, parse
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import exit_numbers
-from engine.model.loop_config import LoopConfig
+from engine.model.loop_config import StopConfig
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision import Supervision
+
+_AS_HEARTBEAT: Final = "0: as engine.heartbeat.timeout.ms."
 
 
 def _share(value: float) -> str | None:
@@ -165,13 +167,91 @@ class DeadlineConfig:
         check=at_least(1),
     )
 
-    def deadlines_of(self, stop: float) -> Deadlines:
+    stage_poll: float = key(
+        "engine.stage.poll.timeout.ms",
+        default=0.0,
+        milliseconds=True,
+        importance=LOW,
+        doc=f"How long a call of poll may take without a word. {_AS_HEARTBEAT}",
+        check=at_least(0),
+    )
+    stage_transform: float = key(
+        "engine.stage.transform.timeout.ms",
+        default=0.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long transformations may take for 64 records, or converters for a batch. "
+        f"{_AS_HEARTBEAT}",
+        check=at_least(0),
+    )
+    stage_put: float = key(
+        "engine.stage.put.timeout.ms",
+        default=0.0,
+        milliseconds=True,
+        importance=LOW,
+        doc=f"How long a call of put may take without a word. {_AS_HEARTBEAT}",
+        check=at_least(0),
+    )
+    stage_flush: float = key(
+        "engine.stage.flush.timeout.ms",
+        default=0.0,
+        milliseconds=True,
+        importance=LOW,
+        doc=f"How long a sink may take to make its records durable. {_AS_HEARTBEAT}",
+        check=at_least(0),
+    )
+    stage_commit: float = key(
+        "engine.stage.commit.timeout.ms",
+        default=0.0,
+        milliseconds=True,
+        importance=LOW,
+        doc=f"How long a commit of offsets may take. {_AS_HEARTBEAT}",
+        check=at_least(0),
+    )
+    busy_max: float = key(
+        "engine.busy.timeout.max.ms",
+        default=3600.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long a task may be silent that has announced it.",
+        check=at_least(0),
+    )
+    progress_timeout: float = key(
+        "engine.progress.timeout.ms",
+        default=300.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long records may wait without one that moves before the task counts as DEGRADED; "
+        "0: for ever.",
+        check=at_least(0),
+    )
+    progress_restart: bool = key(
+        "engine.progress.restart",
+        default=False,
+        importance=LOW,
+        doc="Whether such a task is restarted.",
+    )
+
+    def deadlines_of(self, stop: StopConfig) -> Deadlines:
         """The same as the supervisor wants it."""
-        return Deadlines(start=self.start_timeout, heartbeat=self.heartbeat_timeout, stop=stop)
+        return Deadlines(
+            start=self.start_timeout,
+            heartbeat=self.heartbeat_timeout,
+            stop=stop.stop_within,
+            stop_max=max(stop.stop_within, stop.stop_timeout_max),
+            busy_max=self.busy_max,
+            poll=self.stage_poll,
+            transform=self.stage_transform,
+            put=self.stage_put,
+            flush=self.stage_flush,
+            commit=self.stage_commit,
+            progress=self.progress_timeout,
+            progress_restarts=self.progress_restart,
+        )
 
 
 @config
-class SupervisionConfig(RestartConfig, DeadlineConfig):
+class SupervisionConfig(RestartConfig, DeadlineConfig, StopConfig):
     """All keys about supervision that a worker and a connector may be told."""
 
 
@@ -182,7 +262,6 @@ def supervision(worker: Mapping[str, str], connector: Mapping[str, str]) -> Supe
         ConfigError: a value is wrong.
     """
     names = {k.name for k in keys_of(SupervisionConfig)}
-    merged = {k: v for k, v in (*worker.items(), *connector.items()) if k in names}
+    merged = {**worker, **{k: v for k, v in connector.items() if k in names}}
     parsed = parse(SupervisionConfig, merged)
-    stop = parse(LoopConfig, worker).task_shutdown_graceful_timeout
-    return Supervision(parsed.restart_policy_of(), parsed.deadlines_of(stop))
+    return Supervision(parsed.restart_policy_of(), parsed.deadlines_of(parsed))

@@ -19,6 +19,10 @@ class TaskState:
         spawned_at: when that one was asked for.
         process_hash: configuration of that process.
         ending: why we are ending the process; None while it may live.
+        ending_since: since when.
+        ending_words: the same in words, where the class does not say it all.
+        is_dumping: it is to write down its stacks before it is told to end.
+        stall: what a DEGRADED task suffers from.
         failures: in a row, for the back-off.
         restart_times: when restarts after failures happened, for the limit.
         running_since: when the process became RUNNING.
@@ -44,6 +48,10 @@ class TaskState:
     spawned_at: float = 0.0
     process_hash: str = ""
     ending: ExitClass | None = None
+    ending_since: float = 0.0
+    ending_words: str | None = None
+    is_dumping: bool = False
+    stall: str | None = None
     failures: int = 0
     restart_times: tuple[float, ...] = ()
     running_since: float | None = None

@@ -121,6 +121,10 @@ class LogPipe:
             self._add_line(partial, now_text(), events, cut="end")
             self._write(events)
 
+    def add(self, text: str) -> None:
+        """Lines about the process that came another way than through its pipe."""
+        self._take(f"{text}\n".encode("utf-8", "backslashreplace"), is_last=True)
+
     def take_last_words(self) -> LastWords:
         """What the process that just ended left behind; the next one begins anew."""
         words = LastWords(bytes(self.tail), self.errors)

@@ -19,6 +19,7 @@ from engine.model.lifecycle_action import (
     Action,
     Arm,
     Disarm,
+    Dump,
     Emit,
     Kill,
     Spawn,
@@ -27,23 +28,25 @@ from engine.model.lifecycle_action import (
 )  # fmt: skip
 from engine.model.lifecycle_event import (
     BecameReady,
+    Dumped,
     Event,
     Exited,
-    FellSilent,
     Noted,
     PauseDone,
     PutOff,
     TimedOut,
     Timer,
 )  # fmt: skip
+from engine.model.progress import Progress
 from engine.model.slot import SLOT_BYTES, Slot
-from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import TaskMemory, is_same, recalled
 from engine.model.task_state import TaskState
+from engine.model.watch import busy_for, fell_silent, look_at_progress
 from engine.supervisor.handover import TaskHandover, TimerHandover
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.stacks import Stacks
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
 from engine.wire.message import (
@@ -122,6 +125,8 @@ class SupervisedTask:
         self._timer: asyncio.TimerHandle | None = None
         self._armed: tuple[Timer, int] = (Timer.START, 0)
         self._words: Failing | None = None
+        self._progress = Progress()
+        self._stacks = Stacks(self.slot_fd, host.reaper)
         self._put_off: PutOff | None = None
         if handed is not None:
             self._take_over(handed)
@@ -199,6 +204,8 @@ class SupervisedTask:
         match action:
             case Spawn(generation, takes_turn):
                 self._spawn(generation, self._host.turn_of(self) if takes_turn else 0.0)
+            case Dump():
+                self._dump()
             case Terminate(is_final):
                 self._process.terminate(is_final=is_final)
             case Abort():
@@ -220,24 +227,35 @@ class SupervisedTask:
             asyncio.get_running_loop().call_soon(self._wait_for_turn)
             return
         self._words = None
+        self._progress = Progress()
+        self._stacks.begin()
         self.slot.begin(generation, time.monotonic_ns())
         self._process.start(generation, (self.log.write_fd, self._config_fd, self.slot_fd))
+        levels = self._host.levels_of(self.id.connector)
+        if levels:
+            self.tell_levels(levels)
 
     def _wait_for_turn(self) -> None:
         put_off, self._put_off = self._put_off, None
         if put_off is not None:
             self.handle(put_off)
 
-        levels = self._host.levels_of(self.id.connector)
-        if levels:
-            self.tell_levels(levels)
-
     def tell_levels(self, levels: Mapping[str, str]) -> None:
         """Tell the present process how much to log, by logger."""
         self._process.tell(LogLevels(dict(levels)))
 
+    def _dump(self) -> None:
+        """Have the process, and py-spy where there is one, write down what its threads are at."""
+        dumped = Dumped(self.state.generation)
+        self._process.signal(signal.SIGQUIT, signal.SIGCONT)
+        if self.pid is None or not self._stacks.spy(self.pid, lambda: self.handle(dumped)):
+            asyncio.get_running_loop().call_soon(self.handle, dumped)
+
     def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
         self.log.drain()
+        stacks = self._stacks.read()
+        if stacks:
+            self.log.add(stacks)
         left = self.log.take_last_words()
         words = self._words
         summary = words.summary if words else None
@@ -253,6 +271,7 @@ class SupervisedTask:
                 stage=words.stage if words else self.slot.stage,
                 in_hand=words.in_hand if words else self.slot.in_hand,
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
+                stacks=stacks,
                 logged=left.errors.texts(),
             )
         )
@@ -274,21 +293,30 @@ class SupervisedTask:
         self._disarm()
         self._armed = (timer, generation)
         self._timer = asyncio.get_running_loop().call_later(
-            seconds, self.handle, TimedOut(generation, timer)
+            seconds, self._timed_out, timer, generation
         )
+
+    def _timed_out(self, timer: Timer, generation: int) -> None:
+        self._timer = None
+        where = self._process.whereabouts() if timer is Timer.KILL else ""
+        busy = busy_for(self.state.deadlines, self.slot, time.monotonic_ns())
+        self.handle(TimedOut(generation, timer, busy, where))
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def check_heartbeat(self, now_ns: int) -> None:
+    def check(self, now_ns: int) -> None:
         """Notice a loop that no longer turns; called on every tick."""
-        if self.state.condition not in (Condition.RUNNING, Condition.PAUSED):
-            return
-        silent = (now_ns - max(self.slot["heartbeat_ns"], self.slot["busy_until_ns"])) / 1e9
-        if silent > self.state.deadlines.heartbeat:
-            event = FellSilent(self.state.generation, silent, self.slot.stage)
+        silence = fell_silent(self.state, self.slot, now_ns)
+        if silence is not None:
+            self.handle(silence)
+
+    def check_progress(self, now: float) -> None:
+        """Notice a task that gets nowhere, and one that goes on; called now and then."""
+        self._progress, event = look_at_progress(self._progress, self.state, self.slot, now)
+        if event is not None:
             self.handle(event)
 
     @property
@@ -308,11 +336,15 @@ class SupervisedTask:
             pid=self.pid,
             reason=state.reason,
             trace=shorten(state.trace, _LONGEST_TRACE) if state.trace else None,
-            note=state.note,
+            note="; ".join(filter(None, (state.stall, state.note))) or None,
             restarts=state.restarts,
             retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
             exit_code=state.exit_code,
         )
+
+    def whereabouts(self) -> str:
+        """What a process is at that does not end."""
+        return self._process.whereabouts()
 
     def kill_now(self) -> None:
         """End the process without asking."""
@@ -329,7 +361,9 @@ class SupervisedTask:
             os.close(self._config_fd)
 
 
-def log_change(log: Log, task: SupervisedTask, event: str) -> None:
+def log_change(  # noqa: C901 (a table: one line an event)
+    log: Log, task: SupervisedTask, event: str
+) -> None:
     """Say what happened to a task; ``event`` is that of a TaskEvent."""
     state = task.state
     context = {"connector": task.id.connector, "task": task.id.task}
@@ -341,6 +375,10 @@ def log_change(log: Log, task: SupervisedTask, event: str) -> None:
             log.warning("task will be restarted", **context, reason=state.reason, seconds=delay)
         case "failed" | "unresponsive" | "unkillable":
             log.error(f"task {event}", **context, reason=state.reason)
+        case "degraded":
+            log.warning("task degraded", **context, reason=state.stall)
+        case "recovered":
+            log.info("task recovered", **context)
         case "running" | "paused":
             log.info(f"task {event}", **context, pid=task.pid)
         case "note" if state.note:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.model.death import Death
-from engine.model.lifecycle import KILL_GRACE
+from engine.model.lifecycle_ending import LONGEST
 from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
 from engine.model.restart_budget import RestartBudget
 from engine.model.service import Service
+from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import memory_of
 from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
@@ -63,6 +64,9 @@ from engine.wire.message import (
 _TICK: Final = 0.5
 _SAMPLE_EVERY: Final = 2
 """Ticks between two samples."""
+
+_PROGRESS_EVERY: Final = 4
+"""Ticks between two looks at what moves."""
 
 _LATE: Final = 2.0
 """Seconds by which a tick may be late before everybody's silence is blamed on ourselves."""
@@ -203,7 +207,7 @@ class Supervisor:
                 task.handle(Unwanted(is_final=False))
         for plan in self._plans.values():
             plan.kill()
-        await self.wait(lambda: not self._tasks, self._longest_task_stop())
+        await self.wait(self._are_tasks_over, self._longest_task_stop())
         self._herder.close_socket()
         await self.wait(lambda: self._herder.pid is None, _END_GRACE)
         self._herder.kill()
@@ -215,9 +219,9 @@ class Supervisor:
             service.kill()
         await self.wait(self._is_alone, _END_GRACE)
         await self.wait(lambda: not kill_children(self._not_ours), _END_GRACE)
-        stuck = {str(t.id): t.pid for t in self._tasks.values() if t.pid is not None}
+        stuck = {str(t.id): t.whereabouts() for t in self._tasks.values() if t.pid is not None}
         if stuck:
-            self.log.error("processes that SIGKILL did not end are left behind", pids=stuck)
+            self.log.error("processes that SIGKILL did not end are left behind", tasks=stuck)
             code = code or 1
         self._herder.close()
         self._state_file.end()
@@ -229,8 +233,12 @@ class Supervisor:
             self._ended.set_result(code)
 
     def _longest_task_stop(self) -> float:
-        longest = max((t.state.deadlines.stop for t in self._tasks.values()), default=0.0)
-        return longest + KILL_GRACE
+        longest = max((t.state.deadlines.stop_max for t in self._tasks.values()), default=0.0)
+        return longest + LONGEST
+
+    def _are_tasks_over(self) -> bool:
+        """Whether none is left that could still end."""
+        return all(t.state.condition is Condition.UNKILLABLE for t in self._tasks.values())
 
     def _longest_stop(self) -> float:
         """Seconds that a stop takes at most: the sum of what :meth:`_stop` waits for."""
@@ -442,9 +450,7 @@ class Supervisor:
             self.log.warning("the supervisor itself was stopped", seconds=round(self._loop_lag, 1))
             self._grace_until = now + self._loop_lag + _LATE
         if now >= self._grace_until:
-            now_ns = time.monotonic_ns()
-            for task in list(self._tasks.values()):
-                task.check_heartbeat(now_ns)
+            self._watch(now)
         self.zygote.check(now)
         if self._upgrade is not None:
             self._upgrade.check_trial(now)
@@ -460,6 +466,14 @@ class Supervisor:
         if self._ticks == _HEALTHY_AFTER:
             self._notifier.healthy()
         loop.call_later(_TICK, self._tick)
+
+    def _watch(self, now: float) -> None:
+        now_ns = time.monotonic_ns()
+        looks_at_progress = self._ticks % _PROGRESS_EVERY == 0
+        for task in list(self._tasks.values()):
+            task.check(now_ns)
+            if looks_at_progress:
+                task.check_progress(now)
 
     def _sample(self) -> None:
         alive = [(t.id.connector, t.id.task, t.pid) for t in self._tasks.values() if t.pid]

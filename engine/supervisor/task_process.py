@@ -7,11 +7,13 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from engine.model.exit_status import ExitStatus
+from engine.supervisor.child import signal_group
 from engine.supervisor.handover import ProcessHandover
 from engine.supervisor.log import Log
 from engine.supervisor.reaper import Reaper
@@ -201,9 +203,20 @@ class TaskProcess:
                     signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """SIGKILL; its group goes when it is reaped."""
+        """SIGKILL to it and to its group, of which it may not be the leader yet."""
         self._cancel()
+        if self.pid is not None:
+            signal_group(self.pid, signal.SIGKILL)
         self.signal(signal.SIGKILL)
+
+    def whereabouts(self) -> str:
+        """Its pid, and what the kernel says that it is at."""
+        with contextlib.suppress(OSError, IndexError):
+            stat = Path(f"/proc/{self.pid}/stat").read_text("utf-8", "replace")
+            state = stat.rpartition(")")[2].split()[0]
+            place = Path(f"/proc/{self.pid}/wchan").read_text("ascii", "replace").strip("0\n")
+            return f"pid {self.pid} is in state {state}{f', in {place}' if place else ''}"
+        return f"pid {self.pid}"
 
     def _cancel(self) -> None:
         if self._request is not None:

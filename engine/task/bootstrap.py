@@ -1,7 +1,9 @@
 """From a fresh fork to a running task, and from its end to an exit code."""
 
+import faulthandler
 import mmap
 import os
+import signal
 import socket
 import time
 import traceback
@@ -32,6 +34,7 @@ from engine.model.exit_status import (
     EXIT_UNAVAILABLE,
 )  # fmt: skip
 from engine.model.log_config import log_level
+from engine.model.loop_config import loop_config
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
 from engine.plugins.config_transformer import ConfigTransformer
@@ -64,6 +67,9 @@ _EXIT_CODES: Final[Sequence[tuple[type[BaseException], int]]] = (
 def main(fork: Fork, descriptors: Sequence[int]) -> int:
     """Run a task; the process's exit code."""
     control_fd, config_fd, slot_fd = descriptors
+    # stacks go where they outlive us; SIGQUIT asks for them, as it does of Java's programs
+    faulthandler.enable(file=slot_fd, all_threads=True)
+    faulthandler.register(signal.SIGQUIT, file=slot_fd, all_threads=True)
     control: Channel[SupervisorToTask] = Channel(socket.socket(fileno=control_fd), SupervisorToTask)
     slot = Slot(memoryview(mmap.mmap(slot_fd, SLOT_BYTES)))
     runtime = TaskRuntime(unseal(config_fd, TaskAssignment), fork.generation, slot, control)
@@ -84,8 +90,7 @@ def _run(runtime: TaskRuntime) -> None:
     plugins = Plugins()
     assignment = runtime.assignment = _resolved(plugins, runtime.assignment)
     runtime.config, runtime.task_config = assignment.connector_config, assignment.config
-    grace = float(assignment.worker.get("task.shutdown.graceful.timeout.ms", "5000")) / 1000
-    runtime.handle_signals(grace)
+    runtime.handle_signals(loop_config(assignment.worker, runtime.config).stop_within)
     log_sequence.configure(
         log_level(assignment.worker, assignment.connector_config),
         connector=assignment.connector,

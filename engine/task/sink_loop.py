@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from engine.api.config import parse
 from engine.api.errors import RetriableError
 from engine.api.record import SinkBatch, TopicPartition
 from engine.api.task import SinkTask
 from engine.kafka.client_config import ClientConfig, consumer_config, member_name
 from engine.kafka.consumer import Fetch, Opening, TaskConsumer, subscription
-from engine.model.loop_config import LoopConfig
+from engine.model.loop_config import loop_config
 from engine.task.offset_commit import OffsetCommit
 from engine.task.record_errors import make_operator
 from engine.task.runtime import TaskRuntime
@@ -39,7 +38,7 @@ class WorkerSinkTask:
         self._runtime = runtime
         self._slot = runtime.slot
         self._task = task
-        self._config = parse(LoopConfig, runtime.assignment.worker)
+        self._config = loop_config(runtime.assignment.worker, runtime.config)
         self._life = TaskLife(runtime, task, plugins, get_logger("engine.task.sink"))
         self._topics = subscription(
             runtime.config.get("topics", ""), runtime.config.get("topics.regex", "")

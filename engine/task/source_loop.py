@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.api.config import parse
 from engine.api.record import SourceBatch, SourceRecord
 from engine.api.task import SourceTask
 from engine.kafka.client_config import ClientConfig, admin_config, producer_config
 from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_admin import TopicAdmin
-from engine.model.loop_config import LoopConfig
+from engine.model.loop_config import loop_config
 from engine.model.topic_creation import topic_creation
 from engine.storage.offset_store import OffsetStore
 from engine.task.delivery import DeliveryJudge
@@ -39,7 +38,7 @@ class WorkerSourceTask:
         self._slot = runtime.slot
         self._task = task
         self._plugins = plugins
-        self._config = parse(LoopConfig, assignment.worker)
+        self._config = loop_config(assignment.worker, runtime.config)
         self._life = TaskLife(runtime, task, plugins, get_logger("engine.task.source"))
         self._store = OffsetStore(Path(assignment.data_dir), assignment.connector)
         self._creation = (

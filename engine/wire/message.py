@@ -329,7 +329,7 @@ class TaskEvent(Message, frozen=True, array_like=True):
 
     Attributes:
         event: ``starting`` ``forked`` ``running`` ``paused`` ``stopping`` ``exited`` ``backoff``
-            ``failed`` ``unresponsive`` ``unkillable`` ``note`` ``gone``.
+            ``failed`` ``degraded`` ``recovered`` ``unresponsive`` ``unkillable`` ``note`` ``gone``.
         monotonic_ns: when, by CLOCK_MONOTONIC.
         death: of ``exited``: how the process ended, and what follows.
     """

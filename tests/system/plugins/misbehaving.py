@@ -53,7 +53,7 @@ class MisbehavingTask(SourceTask):
         self._wait = float(config.get("poll.ms", "20")) / 1000
         self._orders = Path(config["orders.dir"]) / config["task.name"]
         self._said = 0
-        obey(config.get("at.start"))
+        self._obey(config.get("at.start"))
         if config.get("progresses"):
             self.context._runtime.progressed()  # type: ignore[attr-defined]
 
@@ -67,14 +67,24 @@ class MisbehavingTask(SourceTask):
             self._orders.unlink()
         except FileNotFoundError:
             return None
-        if order.startswith("busy "):
-            self.context.busy(float(order[5:]) + 1)
-            order = order.replace("busy", "wait")
-        obey(order)
+        self._obey(order)
         return None
 
     def stop(self) -> None:
-        obey(self._config.get("at.stop"))
+        self._obey(self._config.get("at.stop"))
+
+    def _obey(self, order: str | None) -> None:
+        """Do what the order says; ``busy`` and ``lag`` are things that a task can say itself."""
+        verb, _, argument = (order or "").partition(" ")
+        if verb == "lag":
+            self.context.lag(int(argument))
+        elif verb == "move":
+            self.context._runtime.progressed()  # type: ignore[attr-defined]
+        elif verb == "busy":
+            self.context.busy(float(argument) + 1)
+            wait(argument)
+        else:
+            obey(order)
 
 
 def obey(order: str | None) -> None:

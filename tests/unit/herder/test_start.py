@@ -9,6 +9,7 @@ import pytest
 from engine.herder import worker_connectors
 from engine.herder.herder import Herder
 from engine.herder.main import EXIT_REFUSED, plugin_problem
+from engine.herder.task_publisher import TaskPublisher
 from engine.model.config_file import parse_connector_file
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
@@ -196,7 +197,8 @@ def test_a_connector_of_the_command_line_that_fails_hurts_no_other(tmp_path: Pat
 def test_tasks_that_nobody_wants_any_more_are_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_connectors, "_KILL_GRACE", 0.1)
+    monkeypatch.setattr(TaskPublisher, "longest_stop", lambda _self, _entry: 0.1)
+    monkeypatch.setattr(worker_connectors, "_MARGIN", 0.0)
 
     async def scenario() -> None:
         supervisor = FakeSupervisor()

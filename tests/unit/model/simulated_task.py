@@ -4,7 +4,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitStatus
@@ -14,6 +14,7 @@ from engine.model.lifecycle_action import (
     Action,
     Arm,
     Disarm,
+    Dump,
     Emit,
     Kill,
     Spawn,
@@ -22,6 +23,7 @@ from engine.model.lifecycle_action import (
 )
 from engine.model.lifecycle_event import (
     BecameReady,
+    Dumped,
     Event,
     Exited,
     PauseDone,
@@ -36,6 +38,7 @@ from engine.model.state import Condition
 from engine.model.supervision import Supervision
 from engine.model.task_state import TaskState
 
+ABORTED = ExitStatus(signal=6)
 SIGKILLED = ExitStatus(signal=9)
 CRASHED = ExitStatus(code=1)
 
@@ -57,6 +60,8 @@ class SimulatedTask:
 
     Attributes:
         obeys: whether the process ends when it is asked to.
+        aborts: whether SIGABRT ends it.
+        dump_takes: seconds until its stacks are written down.
         is_mortal: whether SIGKILL ends it.
         turn: how long a restart after a failure has to wait for its turn.
         on_spawn: what a new process does; schedules with :meth:`after`.
@@ -65,7 +70,10 @@ class SimulatedTask:
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     stop_timeout: float = 5.0
     start_timeout: float = 60.0
+    progress_restarts: bool = False
     obeys: bool = True
+    aborts: bool = True
+    dump_takes: float = 0.01
     is_mortal: bool = True
     turn: Callable[[], float] = lambda: 0.0
     on_spawn: Callable[[Process], None] = lambda _process: None
@@ -75,6 +83,7 @@ class SimulatedTask:
         self.now = 1000.0
         self.state = TaskState()
         self.process: Process | None = None
+        self.busy_until = 0.0
         self.spawned_at: list[float] = []
         self.events: list[str] = []
         self.timer: tuple[float, TimedOut] | None = None
@@ -94,7 +103,11 @@ class SimulatedTask:
 
     def want(self, config_hash: str = "a", *, is_paused: bool = False) -> None:
         """The herder's wish."""
-        deadlines = Deadlines(start=self.start_timeout, stop=self.stop_timeout)
+        deadlines = Deadlines(
+            start=self.start_timeout,
+            stop=self.stop_timeout,
+            progress_restarts=self.progress_restarts,
+        )
         self.handle(Wanted(config_hash, is_paused, Supervision(self.policy, deadlines)))
 
     def drop(self) -> None:
@@ -129,7 +142,7 @@ class SimulatedTask:
         for action in actions:
             self._do(action)
 
-    def _do(self, action: Action) -> None:  # noqa: C901 (a table: one line an action)
+    def _do(self, action: Action) -> None:  # noqa: C901, PLR0912 (a table: one line an action)
         match action:
             case Spawn(generation, takes_turn):
                 self._spawn(generation, self.turn() if takes_turn else 0.0)
@@ -138,8 +151,14 @@ class SimulatedTask:
                 self.process.is_asked_to_end = True
                 if self.obeys and self.process.is_made:
                     self._ends_after(0.05, ExitStatus(code=0))
+            case Dump():
+                assert self.process is not None, "nothing to look at"
+                generation = self.process.generation
+                self.after(self.dump_takes, lambda: self.handle(Dumped(generation)))
             case Abort():
                 assert self.process is not None, "nothing to abort"
+                if self.aborts:
+                    self._ends_after(0.01, ABORTED)
             case Kill():
                 assert self.process is not None, "nothing to kill"
                 if self.is_mortal:
@@ -192,7 +211,8 @@ class SimulatedTask:
                 heapq.heappop(self._later)[2]()
             elif self.timer is not None and self.timer[0] <= self.now:
                 timed_out, self.timer = self.timer[1], None
-                self.handle(timed_out)
+                busy = max(0.0, self.busy_until - self.now)
+                self.handle(replace(timed_out, busy=busy))
         self.now = end
 
     def pass_until_spawned(self) -> None:

@@ -6,27 +6,32 @@ import pytest
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass, ExitStatus
-from engine.model.lifecycle import ABORT_GRACE, KILL_GRACE, reduce
+from engine.model.lifecycle import reduce
 from engine.model.lifecycle_action import (
     Abort,
     Action,
     Arm,
     Disarm,
+    Dump,
     Emit,
     Kill,
     Spawn,
     TellTarget,
     Terminate,
 )
+from engine.model.lifecycle_ending import ABORT_GRACE, DUMP_GRACE, KILL_GRACE, TERM_GRACE
 from engine.model.lifecycle_event import (
     BecameReady,
+    Dumped,
     Event,
     Exited,
     FellSilent,
+    Moved,
     Noted,
     PauseDone,
     PutOff,
     RestartRequested,
+    Stalled,
     TimedOut,
     Timer,
     Unwanted,
@@ -61,6 +66,9 @@ STOP_FOR_GOOD: list[Action] = [
     Emit("stopping"),
 ]
 GONE: list[Action] = [Disarm(), Emit("gone")]
+ABORT: list[Action] = [Abort(), Arm(Timer.ABORT, ABORT_GRACE, GENERATION)]
+DUMP: list[Action] = [Dump(), Arm(Timer.DUMP, DUMP_GRACE, GENERATION)]
+TERM: list[Action] = [Terminate(is_final=False), Arm(Timer.STOP, TERM_GRACE, GENERATION)]
 KILL: list[Action] = [Kill(), Arm(Timer.KILL, KILL_GRACE, GENERATION)]
 BACKOFF: list[Action] = [
     Disarm(),
@@ -74,11 +82,30 @@ STATES: dict[str, TaskState] = {
     "starting": TaskState(condition=Condition.STARTING, generation=GENERATION),
     "running": TaskState(condition=Condition.RUNNING, generation=GENERATION, running_since=490.0),
     "paused": TaskState(condition=Condition.PAUSED, generation=GENERATION, is_paused=True),
+    "degraded": TaskState(condition=Condition.DEGRADED, generation=GENERATION, stall="7 wait"),
+    "impatient": TaskState(
+        condition=Condition.RUNNING,
+        generation=GENERATION,
+        supervision=Supervision(deadlines=Deadlines(progress_restarts=True)),
+    ),
+    "dumping": TaskState(
+        condition=Condition.UNRESPONSIVE,
+        generation=GENERATION,
+        ending=ExitClass.UNRESPONSIVE,
+        is_dumping=True,
+    ),
+    "dumping late": TaskState(
+        condition=Condition.STOPPING,
+        generation=GENERATION,
+        ending=ExitClass.START_TIMEOUT,
+        is_dumping=True,
+    ),
     "dropped": TaskState(
         condition=Condition.STOPPING,
         generation=GENERATION,
         is_wanted=False,
         ending=ExitClass.STOPPED,
+        ending_since=NOW,
     ),
     "restarting": TaskState(
         condition=Condition.STOPPING, generation=GENERATION, ending=ExitClass.OPERATOR
@@ -185,7 +212,7 @@ TABLE: list[tuple[str, Event, str, list[Action]]] = [
         "running",
         FellSilent(GENERATION, 30.0, "poll"),
         "UNRESPONSIVE",
-        [Emit("unresponsive"), Abort(), Arm(Timer.ABORT, ABORT_GRACE, GENERATION)],
+        [Emit("unresponsive"), *DUMP],
     ),
     ("starting", FellSilent(GENERATION, 30.0, "start"), "STARTING", UNCHANGED),
     ("dropped", FellSilent(GENERATION, 30.0, "stop"), "STOPPING", UNCHANGED),
@@ -199,10 +226,53 @@ TABLE: list[tuple[str, Event, str, list[Action]]] = [
     ("dropped", PutOff(GENERATION, 3.0), "STOPPED", [Disarm(), Emit("exited"), *GONE]),
     ("failed", TimedOut(GENERATION, Timer.RESTART), "FAILED", UNCHANGED),
     ("running", TimedOut(GENERATION, Timer.RESTART), "RUNNING", UNCHANGED),
-    ("starting", TimedOut(GENERATION, Timer.START), "STOPPING", STOP),
+    ("starting", TimedOut(GENERATION, Timer.START), "STOPPING", [Emit("stopping"), *DUMP]),
+    (
+        "starting",
+        TimedOut(GENERATION, Timer.START, busy=7.0),
+        "STARTING",
+        [Arm(Timer.START, 7.0, GENERATION)],
+    ),
     ("running", TimedOut(GENERATION, Timer.START), "RUNNING", UNCHANGED),
     ("dropped", TimedOut(GENERATION, Timer.START), "STOPPING", UNCHANGED),
-    ("dropped", TimedOut(GENERATION, Timer.STOP), "STOPPING", KILL),
+    ("dropped", TimedOut(GENERATION, Timer.STOP), "STOPPING", ABORT),
+    (
+        "dropped",
+        TimedOut(GENERATION, Timer.STOP, busy=7.0),
+        "STOPPING",
+        [Arm(Timer.STOP, 7.0, GENERATION)],
+    ),
+    (
+        "dropped",
+        TimedOut(GENERATION, Timer.STOP, busy=999.0),
+        "STOPPING",
+        [Arm(Timer.STOP, 60.0, GENERATION)],
+    ),
+    ("dropped", TimedOut(GENERATION, Timer.ABORT), "STOPPING", KILL),
+    ("dropped", Dumped(GENERATION), "STOPPING", UNCHANGED),
+    ("dumping", Dumped(GENERATION), "UNRESPONSIVE", TERM),
+    ("dumping", TimedOut(GENERATION, Timer.DUMP), "UNRESPONSIVE", TERM),
+    ("dumping", Unwanted(), "UNRESPONSIVE", UNCHANGED),
+    ("dumping late", Dumped(GENERATION), "STOPPING", STOP[:2]),
+    ("unresponsive", Dumped(GENERATION), "UNRESPONSIVE", UNCHANGED),
+    ("unresponsive", TimedOut(GENERATION, Timer.STOP, busy=99.0), "UNRESPONSIVE", ABORT),
+    ("running", Stalled(GENERATION, 301.0, 7), "DEGRADED", [Emit("degraded")]),
+    ("paused", Stalled(GENERATION, 301.0, 7), "PAUSED", UNCHANGED),
+    ("dropped", Stalled(GENERATION, 301.0, 7), "STOPPING", UNCHANGED),
+    ("impatient", Stalled(GENERATION, 301.0, 7), "STOPPING", [Emit("stopping"), *DUMP]),
+    ("degraded", Stalled(GENERATION, 302.0, 7), "DEGRADED", UNCHANGED),
+    ("degraded", Moved(GENERATION), "RUNNING", [Emit("recovered")]),
+    ("running", Moved(GENERATION), "RUNNING", UNCHANGED),
+    ("degraded", WANTED, "DEGRADED", UNCHANGED),
+    ("degraded", PauseDone(GENERATION, is_paused=True), "PAUSED", [Emit("paused")]),
+    (
+        "degraded",
+        FellSilent(GENERATION, 31.0, "put"),
+        "UNRESPONSIVE",
+        [Emit("unresponsive"), *DUMP],
+    ),
+    ("degraded", RestartRequested(), "STOPPING", STOP),
+    ("degraded", Unwanted(), "STOPPING", STOP_FOR_GOOD),
     ("stopped", TimedOut(GENERATION, Timer.STOP), "STOPPED", UNCHANGED),
     ("unresponsive", TimedOut(GENERATION, Timer.ABORT), "UNRESPONSIVE", KILL),
     ("dropped", TimedOut(GENERATION, Timer.KILL), "UNKILLABLE", [Emit("unkillable")]),
@@ -229,6 +299,9 @@ def test_each_condition_answers_each_event_as_the_table_says(
         Noted(GENERATION - 1, "old"),
         Exited(GENERATION - 1, ExitStatus(code=78)),
         FellSilent(GENERATION - 1, 99.0, "poll"),
+        Stalled(GENERATION - 1, 999.0, 3),
+        Moved(GENERATION - 1),
+        Dumped(GENERATION - 1),
         *(TimedOut(GENERATION - 1, timer) for timer in Timer),
     ],
 )
@@ -370,12 +443,13 @@ def test_f30_a_process_that_does_not_end_is_killed_after_the_stop_timeout() -> N
 
 def test_f35_a_process_that_even_sigkill_does_not_end_is_called_unkillable() -> None:
     """Its slot is not used again, and its end is still noticed."""
-    task = SimulatedTask(obeys=False, is_mortal=False)
+    task = SimulatedTask(obeys=False, aborts=False, is_mortal=False)
     task.want()
     task.become_ready()
     task.restart()
-    task.pass_time(5 + KILL_GRACE + 1)
+    task.pass_time(5 + ABORT_GRACE + KILL_GRACE + 1)
     assert task.is_in(Condition.UNKILLABLE)
+    assert task.state.reason == "SIGKILL did not end it within 10 s"
     assert len(task.spawned_at) == 1
 
     task.end(SIGKILLED)
@@ -473,17 +547,86 @@ def test_f07_a_start_that_takes_too_long_is_ended_and_counted() -> None:
     assert task.state.reason.startswith("not RUNNING 2 s after its start")
 
 
-def test_f32_a_silent_task_is_aborted_then_killed_then_restarted() -> None:
-    task = SimulatedTask(obeys=False)
+@pytest.mark.parametrize(
+    ("obeys", "aborts", "how", "seconds"),
+    [
+        (True, True, "exit code 0", 0.1),
+        (False, True, "killed by SIGABRT", TERM_GRACE + 0.1),
+        (
+            False,
+            False,
+            "killed by SIGKILL (possibly out of memory)",
+            TERM_GRACE + ABORT_GRACE + 0.1,
+        ),
+    ],
+)
+def test_f32_a_silent_task_is_asked_then_aborted_then_killed_then_restarted(
+    obeys: bool, aborts: bool, how: str, seconds: float
+) -> None:
+    task = SimulatedTask(obeys=obeys, aborts=aborts)
     task.want()
     task.become_ready()
-    task.handle(FellSilent(task.state.generation, 31.0, "poll"))
-    task.pass_time(ABORT_GRACE + 0.5)
+    task.handle(FellSilent(task.state.generation, 31.0, "put", "lines-0@7 to lines-0@9, 3 records"))
+    task.pass_time(seconds)
 
     assert task.is_in(Condition.BACKOFF)
     assert dict(task.state.restarts) == {"unresponsive": 1}
-    assert task.state.reason is not None
-    assert task.state.reason.startswith("no heartbeat for 31.0 s, in stage poll")
+    assert task.state.reason == (
+        f"no heartbeat for 31.0 s, in stage put with lines-0@7 to lines-0@9, 3 records ({how})"
+    )
+
+
+def test_f32_stacks_that_cannot_be_had_hold_up_nothing() -> None:
+    task = SimulatedTask(dump_takes=3600)
+    task.want()
+    task.become_ready()
+    task.handle(FellSilent(task.state.generation, 31.0, "put"))
+    task.pass_time(DUMP_GRACE + 0.2)
+
+    assert task.is_in(Condition.BACKOFF)
+
+
+@pytest.mark.parametrize(("needs", "ends_after"), [(40.0, 40.0), (4000.0, 60.0)])
+def test_f38_a_task_that_needs_longer_to_stop_gets_it_up_to_a_maximum(
+    needs: float, ends_after: float
+) -> None:
+    task = SimulatedTask(obeys=False, stop_timeout=30)
+    task.want()
+    task.become_ready()
+    task.busy_until = task.now + needs
+
+    task.drop()
+    task.pass_time(ends_after - 0.1)
+    assert task.has_process()
+    task.pass_time(0.2)
+
+    assert not task.has_process()
+    assert task.state.reason == f"stopped, did not end within {ends_after:g} s, killed by SIGABRT"
+
+
+def test_a_start_that_announces_that_it_takes_long_may_take_long() -> None:
+    task = SimulatedTask(start_timeout=60, obeys=False)
+    task.want()
+    task.busy_until = task.now + 600
+    task.pass_time(599)
+    assert task.is_in(Condition.STARTING)
+
+    task.become_ready()
+
+    assert task.is_in(Condition.RUNNING)
+
+
+def test_f34_a_task_without_progress_is_restarted_where_that_is_wished() -> None:
+    task = SimulatedTask(progress_restarts=True)
+    task.want()
+    task.become_ready()
+
+    task.handle(Stalled(task.state.generation, 301.4, 1200))
+    task.pass_time(0.5)
+
+    assert task.is_in(Condition.BACKOFF)
+    assert dict(task.state.restarts) == {"no_progress": 1}
+    assert task.state.reason == ("1200 records wait and none has moved for 301 s (exit code 0)")
 
 
 def test_the_policy_never_restarts_nothing_but_what_an_operator_restarts() -> None:

@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle import ABORT_GRACE, KILL_GRACE
+from engine.model.lifecycle_ending import LONGEST
 from engine.model.lifecycle_event import (
     BecameReady,
+    Dumped,
     Exited,
     FellSilent,
+    Moved,
     Noted,
     PauseDone,
     PutOff,
+    Stalled,
     TimedOut,
     Timer,
 )
@@ -43,6 +46,7 @@ HAS_PROCESS = (
     Condition.STARTING,
     Condition.RUNNING,
     Condition.PAUSED,
+    Condition.DEGRADED,
     Condition.STOPPING,
     Condition.UNRESPONSIVE,
     Condition.UNKILLABLE,
@@ -55,13 +59,23 @@ class TaskMachine(RuleBasedStateMachine):
     @initialize(
         policy=POLICIES, obeys=st.booleans(), seed=st.integers(0, 99),
         turns=st.sampled_from([(0.0,), (0.0, 0.3), (2.0, 0.0, 7.0)]),
+        stubborn=st.tuples(st.booleans(), st.sampled_from([0.01, 2.9, 99.0]), st.booleans()),
     )  # fmt: skip
     def begin(
-        self, policy: RestartPolicy, obeys: bool, seed: int, turns: tuple[float, ...]
+        self,
+        policy: RestartPolicy,
+        obeys: bool,
+        seed: int,
+        turns: tuple[float, ...],
+        stubborn: tuple[bool, float, bool],
     ) -> None:
         # a process never made twice is asserted by the simulated task itself
         waits = itertools.cycle(turns)
-        self.task = SimulatedTask(policy, obeys=obeys, seed=seed, turn=lambda: next(waits))
+        aborts, dump_takes, progress_restarts = stubborn
+        self.task = SimulatedTask(
+            policy, obeys=obeys, seed=seed, turn=lambda: next(waits), aborts=aborts,
+            dump_takes=dump_takes, progress_restarts=progress_restarts,
+        )  # fmt: skip
         self.is_wanted = True
         self.task.want()
 
@@ -85,7 +99,7 @@ class TaskMachine(RuleBasedStateMachine):
             self._wait_for(lambda: len(self.task.spawned_at) > before)
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
-        for _ in range(100):
+        for _ in range(200):
             if condition():
                 return
             self.task.pass_time(0.5)
@@ -103,6 +117,23 @@ class TaskMachine(RuleBasedStateMachine):
     @rule(status=STATUSES, has_progressed=st.booleans())
     def end(self, status: ExitStatus | None, has_progressed: bool) -> None:
         self.task.end(status, has_progressed=has_progressed)
+
+    @precondition(lambda self: self.task.process is not None)
+    @rule(seconds=st.sampled_from([1.0, 20.0, 10_000.0]))
+    def announce_silence(self, seconds: float) -> None:
+        self.task.busy_until = self.task.now + seconds
+
+    @precondition(lambda self: self.task.process is not None)
+    @rule(moves=st.booleans())
+    def stall_or_move(self, moves: bool) -> None:
+        generation = self.task.state.generation
+        self.task.handle(Moved(generation) if moves else Stalled(generation, 400.0, 9))
+
+    @precondition(lambda self: self.task.process is not None)
+    @rule()
+    def have_dumped(self) -> None:
+        """Whether or not that was asked for."""
+        self.task.handle(Dumped(self.task.state.generation))
 
     @precondition(lambda self: self.task.process is not None)
     @rule()
@@ -130,6 +161,9 @@ class TaskMachine(RuleBasedStateMachine):
             Noted(old, "late"),
             Exited(old, status),
             PutOff(old, 3.0),
+            Stalled(old, 400.0, 9),
+            Moved(old),
+            Dumped(old),
             FellSilent(old, 99.0, "poll"),
             TimedOut(old, timer),
         ):
@@ -140,9 +174,7 @@ class TaskMachine(RuleBasedStateMachine):
     @rule()
     def wait_for_the_end(self) -> None:
         """What nobody wants is gone within a bounded time, whatever it does."""
-        self.task.pass_time(
-            max(self.task.stop_timeout, ABORT_GRACE) + KILL_GRACE + self.task.stop_timeout
-        )
+        self.task.pass_time(LONGEST + self.task.state.deadlines.stop_max)
         assert self.task.process is None
         assert self.task.state.condition is Condition.STOPPED
         assert self.task.timer is None

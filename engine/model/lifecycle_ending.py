@@ -1,0 +1,86 @@
+"""How a process is brought to its end, by ever harder means; see :mod:`engine.model.lifecycle`.
+
+One that is stuck first writes down its stacks. Then, and for every other one from the beginning:
+SIGTERM, which asks; SIGABRT, which dumps the stacks again; SIGKILL. Each has its time, so the whole
+is bounded, and a process that outlives it is told of as unkillable.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from engine.model.exit_status import ExitClass
+from engine.model.lifecycle_action import Abort, Dump, Emit, Kill, Terminate
+from engine.model.lifecycle_event import TimedOut, Timer
+from engine.model.lifecycle_step import Step, arm
+from engine.model.state import Condition
+from engine.model.task_state import TaskState
+
+DUMP_GRACE: Final = 3.0
+"""Seconds that it may take to write down the stacks of a process."""
+
+TERM_GRACE: Final = 2.0
+"""Seconds that a process gets after SIGTERM that is not expected to heed it."""
+
+ABORT_GRACE: Final = 2.0
+"""Seconds that a process gets to write its stacks after SIGABRT."""
+
+KILL_GRACE: Final = 10.0
+"""Seconds after SIGKILL until a process counts as unkillable."""
+
+LONGEST: Final = DUMP_GRACE + TERM_GRACE + ABORT_GRACE + KILL_GRACE
+"""Seconds that all this takes at most, besides the time that a task has to stop."""
+
+
+def interrupt(state: TaskState, why: ExitClass, words: str) -> Step:
+    """End a process that does not do what it should; first see what it does instead."""
+    is_silent = why is ExitClass.UNRESPONSIVE
+    condition = Condition.UNRESPONSIVE if is_silent else Condition.STOPPING
+    state = replace(
+        state,
+        condition=condition,
+        ending=why,
+        ending_words=words,
+        reason=words,
+        is_dumping=True,
+        stall=None,
+    )
+    event = "unresponsive" if is_silent else "stopping"
+    return state, [Emit(event), Dump(), arm(state, Timer.DUMP, DUMP_GRACE)]
+
+
+def dumped(state: TaskState) -> Step:
+    """What can be known of its stacks is known: tell it to end."""
+    if not state.is_dumping or not state.has_process:
+        return state, []
+    state = replace(state, is_dumping=False)
+    is_silent = state.condition is Condition.UNRESPONSIVE
+    grace = TERM_GRACE if is_silent else state.deadlines.stop
+    return state, [Terminate(state.is_final), arm(state, Timer.STOP, grace)]
+
+
+def overdue(state: TaskState, event: TimedOut, now: float) -> Step:
+    """It did not end in time: go one step further."""
+    if not state.has_process:
+        return state, []
+    match event.timer:
+        case Timer.STOP:
+            return _stop_is_over(state, event.busy, now)
+        case Timer.ABORT:
+            return state, [Kill(), arm(state, Timer.KILL, KILL_GRACE)]
+        case _:
+            words = f"SIGKILL did not end it within {KILL_GRACE:g} s"
+            words = f"{words}: {event.where}" if event.where else words
+            state = replace(state, condition=Condition.UNKILLABLE, reason=words)
+            return state, [Emit("unkillable")]
+
+
+def _stop_is_over(state: TaskState, busy: float, now: float) -> Step:
+    if state.condition is Condition.STOPPING:
+        more = min(busy, state.ending_since + state.deadlines.stop_max - now)
+        if more > 0:
+            return state, [arm(state, Timer.STOP, more)]
+        took = now - state.ending_since
+        words = f"did not end within {took:.3g} s"
+        known = state.ending_words
+        state = replace(state, ending_words=f"{known}; {words}" if known else words)
+    return state, [Abort(), arm(state, Timer.ABORT, ABORT_GRACE)]
