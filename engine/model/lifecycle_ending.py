@@ -24,7 +24,7 @@ TERM_GRACE: Final = 2.0
 ABORT_GRACE: Final = 2.0
 """Seconds that a process gets to write its stacks after SIGABRT."""
 
-KILL_GRACE: Final = 10.0
+KILL_GRACE: Final = 5.0
 """Seconds after SIGKILL until a process counts as unkillable."""
 
 LONGEST: Final = DUMP_GRACE + TERM_GRACE + ABORT_GRACE + KILL_GRACE

@@ -34,7 +34,7 @@ def kill_strays(title: str, slot_name: str, is_known: Callable[[int], bool]) -> 
     return found
 
 
-def kill_children(but: Collection[int]) -> int:
+def kill_children(but: Collection[int | None]) -> int:
     """SIGKILL every child that is left when the service ends; how many there were."""
     return sum(_kill(pid) for pid in children() if pid not in but)
 

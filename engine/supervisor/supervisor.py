@@ -218,7 +218,8 @@ class Supervisor:
         for service in self._services:
             service.kill()
         await self.wait(self._is_alone, _END_GRACE)
-        await self.wait(lambda: not kill_children(self._not_ours), _END_GRACE)
+        kept = self._not_ours | {task.pid for task in self._tasks.values()}
+        await self.wait(lambda: not kill_children(kept), _END_GRACE)
         stuck = {str(t.id): t.whereabouts() for t in self._tasks.values() if t.pid is not None}
         if stuck:
             self.log.error("processes that SIGKILL did not end are left behind", tasks=stuck)
@@ -247,7 +248,8 @@ class Supervisor:
 
     def _is_alone(self) -> bool:
         own = (self._herder.pid, *(s.pid for s in self._services))
-        return not self._tasks and self.zygote.is_gone and all(pid is None for pid in own)
+        is_gone = self.zygote.is_gone and all(pid is None for pid in own)
+        return is_gone and self._are_tasks_over()
 
     async def wait(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition that ends of processes make true."""

@@ -1,6 +1,7 @@
 """An engine for a whole module of faults, and engines of a test's own."""
 
 import re
+import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -38,6 +39,30 @@ def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int
         for key in ("descriptors", "threads", "zombies", "children")
         if after[key] > before[key] + (5 if key == "descriptors" else 0)
     }
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Iterator[Callable[[], Path]]:
+    """Freezes a file system of its own: whoever writes to it then waits beyond any signal."""
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    try:
+        for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, folder]):
+            subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+
+    def freeze() -> Path:
+        subprocess.run(["fsfreeze", "--freeze", folder], check=True)
+        return folder
+
+    try:
+        yield freeze
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", folder], check=False, capture_output=True)
+        wait_for(lambda: not subprocess.run(["umount", folder], check=False).returncode)
 
 
 @pytest.fixture

@@ -4,10 +4,19 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.system.faults.supervised import SupervisedEngine, is_alive, kill, pid_in
+from tests.system.faults.supervised import (
+    PLUGINS,
+    SupervisedEngine,
+    is_alive,
+    kill,
+    pid_in,
+    stat_of,
+)
 from tests.system.running_engine import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -195,3 +204,73 @@ def test_f36_what_a_task_left_behind_ends_with_it(
         engine.wait_anew(name, task)
 
     assert not is_alive(grandchild)
+
+
+def test_f35_a_process_that_even_sigkill_does_not_end_holds_up_nothing(
+    own_engine: Callable[..., SupervisedEngine], frozen: Callable[[], Path]
+) -> None:
+    """A write to a frozen file system waits where no signal reaches it."""
+    engine = own_engine(
+        connectors={"stuck": {}, "calm": {}}, worker={"task.shutdown.graceful.timeout.ms": 500}
+    )
+    engine.start()
+    engine.wait_ready()
+    task = engine.wait_state("stuck", "RUNNING")
+    engine.wait_state("calm", "RUNNING")
+    engine.order("stuck-0", f"write {frozen() / 'file'}")
+    wait_for(lambda: stat_of(task["pid"])[:1] == ["D"])
+
+    engine.process.terminate()
+
+    assert engine.wait_end(60) == 1
+    errors = [line for line in engine.log() if line["level"] == "error"]
+    assert [line["reason"] for line in errors if line["event"] == "task unkillable"] == [
+        f"SIGKILL did not end it within 5 s: pid {task['pid']} is in state D, in percpu_rwsem_wait"
+    ]
+    left = [line["tasks"] for line in errors if "left behind" in line["event"]]
+    assert [list(each) for each in left] == [["stuck-0"]]
+    assert [pid for pid in engine.survivors() if not pid.startswith(f"{task['pid']} ")] == []
+
+
+def test_py_spy_is_asked_too_where_it_is_installed(
+    own_engine: Callable[..., SupervisedEngine], tmp_path: Path
+) -> None:
+    spy = tmp_path / "bin" / "py-spy"
+    spy.parent.mkdir()
+    spy.write_text('#!/bin/sh\necho "spied on: $*"\n')
+    spy.chmod(0o755)
+    engine = own_engine(connectors={"stuck": {}}, worker={"engine.heartbeat.timeout.ms": 700})
+    path = f"{spy.parent}:{os.environ['PATH']}"
+    engine.start(env={**os.environ, "PYTHONPATH": str(PLUGINS), "PATH": path})
+    engine.wait_ready()
+    task = engine.wait_state("stuck", "RUNNING")
+    engine.order("stuck-0", "wait 3600")
+
+    engine.wait_anew("stuck", task)
+
+    log = (engine.data_dir / "logs" / "stuck-0.log").read_text()
+    assert f"spied on: dump --pid {task['pid']}" in log
+    death = engine.ask("/engine/tasks/stuck/0/explain").body["death"]
+    assert f"spied on: dump --pid {task['pid']}" in death["stacks"]
+    assert "in poll" in death["stacks"]
+    assert (death["stage"], death["exit_class"]) == ("poll", "unresponsive")
+    assert engine.stop() == 0
+
+
+def test_a_py_spy_that_hangs_holds_up_nothing(
+    own_engine: Callable[..., SupervisedEngine], tmp_path: Path
+) -> None:
+    spy = tmp_path / "py-spy"
+    spy.write_text("#!/bin/sh\nexec sleep 3600\n")
+    spy.chmod(0o755)
+    engine = own_engine(connectors={"stuck": {}}, worker={"engine.heartbeat.timeout.ms": 700})
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    engine.start(env={**os.environ, "PYTHONPATH": str(PLUGINS), "PATH": path})
+    engine.wait_ready()
+    task = engine.wait_state("stuck", "RUNNING")
+    engine.order("stuck-0", "wait 3600")
+
+    engine.wait_anew("stuck", task)
+
+    assert engine.stop() == 0
+    assert engine.survivors() == []

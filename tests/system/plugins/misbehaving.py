@@ -131,6 +131,10 @@ def ignore_sigterm(_argument: str) -> None:
     threading.Event().wait()
 
 
+def write(path: str) -> None:
+    Path(path).write_text("a line")
+
+
 def hold_the_gil(seconds: str) -> None:
     """No Python code of this process runs meanwhile, signal handlers included."""
     libc = ctypes.PyDLL(None)
@@ -189,6 +193,7 @@ ORDERS: Mapping[str, Callable[[str], None]] = {
     "raise": fail,
     "raise_long": fail_in_another_tongue,
     "wait": wait,
+    "write": write,
     "ignore_sigterm": ignore_sigterm,
     "gil": hold_the_gil,
     "gil_deaf": hold_the_gil_deaf,

@@ -449,7 +449,7 @@ def test_f35_a_process_that_even_sigkill_does_not_end_is_called_unkillable() -> 
     task.restart()
     task.pass_time(5 + ABORT_GRACE + KILL_GRACE + 1)
     assert task.is_in(Condition.UNKILLABLE)
-    assert task.state.reason == "SIGKILL did not end it within 10 s"
+    assert task.state.reason == "SIGKILL did not end it within 5 s"
     assert len(task.spawned_at) == 1
 
     task.end(SIGKILLED)
