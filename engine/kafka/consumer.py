@@ -25,6 +25,7 @@ from engine.kafka.broker_link import BrokerLink
 from engine.kafka.client_config import ClientConfig, unknown_property
 from engine.kafka.client_log import client_logger
 from engine.kafka.errors import is_refused, to_connect_error
+from engine.model.dead_letter import RawRecord
 
 _TIMESTAMP_TYPES: Final = {
     TIMESTAMP_CREATE_TIME: "CreateTime",
@@ -117,6 +118,20 @@ class Fetch:
 
 
 _NOTHING: Final = Fetch(())
+
+
+def raw_record(message: Any) -> RawRecord:
+    """A consumed message as a value of ours."""
+    _kind, milliseconds = message.timestamp()
+    return RawRecord(
+        message.topic(),
+        key=message.key(),
+        value=message.value(),
+        headers=message.headers() or (),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=milliseconds if milliseconds >= 0 else None,
+    )
 
 
 class TaskConsumer:

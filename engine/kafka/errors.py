@@ -6,6 +6,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 
 from engine.api.errors import AuthenticationError, ConnectError, RetriableError
+from engine.model.dead_letter import RawRecord
 
 _REFUSED: Final = frozenset(
     (
@@ -33,7 +34,7 @@ class DeliveryFailure:
     """A record that did not get into Kafka.
 
     Attributes:
-        size: bytes of key and value.
+        record: as far as the client still knows it: one that was on its way has lost its headers.
         code: librdkafka's name of the error.
         reason: the error in words.
         is_record: another record might have been taken.
@@ -41,8 +42,7 @@ class DeliveryFailure:
         is_refused: credentials or permissions are the reason.
     """
 
-    topic: str
-    size: int
+    record: RawRecord
     code: str
     reason: str
     is_record: bool
@@ -51,16 +51,16 @@ class DeliveryFailure:
 
     def to_error(self) -> ConnectError:
         """The error for a task that cannot go on because of this."""
-        text = f"a record of {self.size} bytes for topic {self.topic} was not taken: {self.reason}"
+        size, topic = self.record.size, self.record.topic
+        text = f"a record of {size} bytes for topic {topic} was not taken: {self.reason}"
         return AuthenticationError(text) if self.is_refused else RetriableError(text)
 
 
-def failure_of(error: KafkaError, topic: str, size: int) -> DeliveryFailure:
+def failure_of(error: KafkaError, record: RawRecord) -> DeliveryFailure:
     """What a delivery error says."""
     code = error.name()
     return DeliveryFailure(
-        topic=topic,
-        size=size,
+        record=record,
         code=code,
         reason=error.str(),
         is_record=code in _BAD_RECORD,

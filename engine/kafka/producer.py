@@ -14,6 +14,7 @@ from engine.kafka.broker_link import BrokerLink
 from engine.kafka.client_config import ClientConfig, unknown_property
 from engine.kafka.client_log import client_logger
 from engine.kafka.errors import DeliveryFailure, failure_of
+from engine.model.dead_letter import RawRecord
 
 _CHUNK: Final = 20_000
 """So few records are marked one by one when the queue is full."""
@@ -96,7 +97,7 @@ class TaskProducer:
                     if not self._wait_for_room():
                         return False
                 except KafkaException as error:
-                    self.failures.append(failure_of(error.args[0], topic, _size(message)))
+                    self.failures.append(failure_of(error.args[0], _record(topic, message)))
                     break
         self._producer.poll(0)
         return True
@@ -125,7 +126,7 @@ class TaskProducer:
             if error.name() == "_QUEUE_FULL":
                 left.append(message)
             else:
-                self.failures.append(failure_of(error, topic, _size(message)))
+                self.failures.append(failure_of(error, _record(topic, message)))
         return left
 
     def _wait_for_room(self) -> bool:
@@ -140,8 +141,13 @@ class TaskProducer:
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
         """Take an answer from the client; runs inside its ``poll`` and only remembers."""
         if error is not None:
-            size = len(message.value() or b"") + len(message.key() or b"")
-            self.failures.append(failure_of(error, message.topic() or "", size))
+            record = RawRecord(
+                message.topic() or "",
+                key=message.key(),
+                value=message.value(),
+                timestamp=max(message.timestamp()[1], 0) or None,
+            )
+            self.failures.append(failure_of(error, record))
 
     def _ask(self, patience: float) -> object:
         if self._topic is None:
@@ -149,5 +155,12 @@ class TaskProducer:
         return self._producer.list_topics(self._topic, timeout=patience)
 
 
-def _size(message: "dict[str, Any]") -> int:
-    return len(message.get("value") or b"") + len(message.get("key") or b"")
+def _record(topic: str, message: "dict[str, Any]") -> RawRecord:
+    return RawRecord(
+        topic,
+        key=message.get("key"),
+        value=message.get("value"),
+        headers=message.get("headers", ()),
+        partition=message.get("partition"),
+        timestamp=message.get("timestamp"),
+    )

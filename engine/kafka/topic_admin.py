@@ -25,6 +25,10 @@ _SLICE: Final = 0.2
 _REQUEST_TIMEOUT: Final = 10.0
 
 
+class TooFewBrokersError(RetriableError):
+    """There are fewer brokers than a topic is to have replicas; more may come."""
+
+
 class TopicAdmin:
     """Asks a cluster about topics.
 
@@ -43,6 +47,7 @@ class TopicAdmin:
         Without the permission to make it, the topic is taken to exist.
 
         Raises:
+            TooFewBrokersError: for the number of replicas.
             RetriableError: no answer, or the cluster cannot do it now.
             ConnectError: the cluster refuses these settings.
         """
@@ -84,6 +89,8 @@ class TopicAdmin:
         inner: KafkaError = error.args[0]
         if inner.name() == "TOPIC_ALREADY_EXISTS" or is_refused(inner):
             return False
+        if inner.name() == "INVALID_REPLICATION_FACTOR":
+            raise TooFewBrokersError(f"cannot create topic {name}: {inner.str()}") from error
         if inner.retriable() or inner.name() in _LATER:
             raise to_connect_error(error, f"cannot create topic {name}") from error
         raise ConnectError(f"cannot create topic {name}: {inner.str()}") from error
@@ -91,5 +98,5 @@ class TopicAdmin:
 
 _LATER: Final = frozenset((
     "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN",
-    "REQUEST_TIMED_OUT", "NOT_CONTROLLER", "INVALID_REPLICATION_FACTOR",
+    "REQUEST_TIMED_OUT", "NOT_CONTROLLER",
 ))  # fmt: skip

@@ -5,7 +5,7 @@ connectors, which are understood, and then ours, which a worker may give as defa
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -44,6 +44,21 @@ class Stage(StrEnum):
     KAFKA_PRODUCE = "KAFKA_PRODUCE"
     KAFKA_CONSUME = "KAFKA_CONSUME"
     TASK_PUT = "TASK_PUT"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds of one connector's file.
+
+    Attributes:
+        size: bytes.
+        age: seconds; below 0 for ever.
+        drops_oldest: what gives way at the bound of size: the oldest letters, or nothing at all.
+    """
+
+    size: int
+    age: float
+    drops_oldest: bool = True
 
 
 @config
@@ -124,6 +139,26 @@ class EngineErrorConfig:
         "that a put has failed for good.",
         check=at_least(-1),
     )  # fmt: skip
+    queue_enable: bool | None = key(
+        "engine.errors.queue.enable", default=None, importance=LOW,
+        doc="Whether records that are given up are kept in the worker's data directory: those "
+        "without a dead letter topic, and those that the topic refuses. Without a word, where "
+        "errors are tolerated or a topic is named.",
+    )  # fmt: skip
+    queue_max_bytes: int = key(
+        "engine.errors.queue.max.bytes", default=64 << 20, importance=LOW, check=at_least(65536),
+        doc="The largest size of that queue, for each connector.",
+    )  # fmt: skip
+    queue_max_age: float = key(
+        "engine.errors.queue.max.age.ms", default=30 * 86400.0, milliseconds=True, importance=LOW,
+        doc="How long records stay in that queue; -1 for ever.", check=at_least(-1),
+    )  # fmt: skip
+    queue_overflow: str = key(
+        "engine.errors.queue.overflow", default="drop-oldest", importance=LOW,
+        check=one_of("drop-oldest", "fail"),
+        doc="What happens when that queue has its largest size: the oldest records are dropped and "
+        "counted, or the task fails.",
+    )  # fmt: skip
 
 
 @config
@@ -139,6 +174,13 @@ class ErrorPolicy(EngineErrorConfig, ErrorConfig):
     def tolerance_rate(self) -> ToleranceRate | None:
         """How many may be skipped; None for any number."""
         return tolerance_rate(self.rate) if self.rate else None
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        """Bounds of the worker's own queue."""
+        return QueueLimits(
+            self.queue_max_bytes, self.queue_max_age, self.queue_overflow == "drop-oldest"
+        )
 
     @property
     def limits(self) -> RetryLimits:

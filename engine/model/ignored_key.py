@@ -16,7 +16,6 @@ _NOT_TRACKED: Final = "topics of connectors are not tracked"
 _INSTALLED: Final = "plugins are installed Python distributions"
 _ONE_VERSION: Final = "the version that is installed is used"
 _AT_LEAST_ONCE: Final = "delivery is at least once"
-_NO_QUEUE: Final = "records that fail are not written to a dead letter queue"
 
 WORKER: Final[Mapping[str, str]] = {
     "access.control.allow.methods": _NO_ORIGINS,
@@ -61,9 +60,6 @@ WORKER_PREFIXES: Final[Mapping[str, str]] = {
 
 _CONNECTOR: Final[Mapping[str, str]] = {
     "config.action.reload": "values of config providers are read when a task starts",
-    "errors.deadletterqueue.context.headers.enable": _NO_QUEUE,
-    "errors.deadletterqueue.topic.name": _NO_QUEUE,
-    "errors.deadletterqueue.topic.replication.factor": _NO_QUEUE,
     "exactly.once.support": _AT_LEAST_ONCE,
     "offsets.storage.topic": "offsets are stored by the worker, not in a topic",
     "task.shutdown.graceful.timeout.ms": "it is the worker's alone",
@@ -73,16 +69,18 @@ _CONNECTOR: Final[Mapping[str, str]] = {
 _CONNECTOR_PREFIXES: Final[Mapping[str, Mapping[str, str]]] = {
     "source": {"admin.override.": "the admin client connects as the producer does"},
     "sink": {
-        "admin.override.": "a sink has no admin client",
-        "producer.override.": "a sink has no producer",
+        "admin.override.": "the admin client connects as the producer does",
+        "producer.override.": "a sink without a dead letter queue topic has no producer",
     },
 }
 _HARMLESS: Final = frozenset((
     ("config.action.reload", "none"), ("exactly.once.support", "requested"),
-    ("errors.deadletterqueue.topic.name", ""),
 ))  # fmt: skip
 """Values that ask for what is done anyway."""
 
+
+_QUEUE_TOPIC: Final = "errors.deadletterqueue.topic.name"
+"""Gives a sink a producer."""
 
 _USED: Final = "offset.storage.file.filename"
 """Says where the data directory is, unlike all else that begins so."""
@@ -105,6 +103,8 @@ def ignored_connector_keys(config: Mapping[str, str], kind: str) -> dict[str, st
         kind: ``source`` or ``sink``.
     """
     prefixes = {**_CONNECTOR_PREFIXES[kind], **dict(_without_converter(config))}
+    if config.get(_QUEUE_TOPIC, "").strip():
+        prefixes.pop("producer.override.", None)
     return {
         key: reason
         for key, value in config.items()

@@ -60,6 +60,9 @@ FIELDS: Final = (
     "errors_kafka_produce",
     "errors_kafka_consume",
     "errors_task_put",
+    "dead_letters",  # kept durably
+    "dead_letter_failures",  # refused by their topic
+    "dead_letters_dropped",  # by the bounds of the worker's own queue
 )
 
 INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(FIELDS)}

@@ -6,7 +6,6 @@ carries which process wrote it, so that an older process of a task cannot overwr
 """
 
 import contextlib
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +15,9 @@ from urllib.parse import quote
 
 from engine.api.errors import DataError, IllegalWorkerStateError
 from engine.api.record import Offset, Partition
+from engine.storage.connector_file import connector_file
 from engine.storage.database import Database, StoreError
 
-_LONGEST_NAME: Final = 200
 _SCHEMA: Final = (
     """
     CREATE TABLE IF NOT EXISTS offsets (
@@ -47,11 +46,7 @@ _BY_HAND: Final = -1
 
 def offset_file(data_dir: Path, connector: str) -> Path:
     """Where the offsets of a connector are."""
-    name = quote(connector, safe="")
-    if len(name) > _LONGEST_NAME:
-        digest = hashlib.sha256(connector.encode()).hexdigest()
-        name = f"{name[: _LONGEST_NAME - len(digest)]}{digest}"
-    return data_dir / "offsets" / f"{name}.db"
+    return connector_file(data_dir, "offsets", connector)
 
 
 class OffsetStore:

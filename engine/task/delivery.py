@@ -9,6 +9,7 @@ from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_admin import TopicAdmin
 from engine.model.error_policy import Stage
 from engine.storage.offset_store import OffsetStore
+from engine.task.sent_batches import SentBatches
 from engine.task.tolerance import RetryWithToleranceOperator
 
 _RECORD_OVERHEAD: Final = 100
@@ -22,6 +23,7 @@ class DeliveryJudge:
         operator: knows what is tolerated.
         store: remembers limits for the task's next process.
         admin: makes a client that knows topics' limits.
+        sent: knows where a record came from; None when nobody wants to know.
 
     Attributes:
         is_lossy: a record was lost that must not be, so no offset may be committed any more.
@@ -33,11 +35,13 @@ class DeliveryJudge:
         operator: RetryWithToleranceOperator,
         store: OffsetStore,
         admin: Callable[[], TopicAdmin],
+        sent: SentBatches | None = None,
     ) -> None:
         self._producer = producer
         self._operator = operator
         self._store = store
         self._admin = admin
+        self._sent = sent
         self.is_lossy = False
 
     def judge(self) -> None:
@@ -58,17 +62,19 @@ class DeliveryJudge:
     def _judge(self, failure: DeliveryFailure) -> None:
         if not failure.is_record:
             raise failure.to_error()
-        text = f"Kafka refused a record for topic {failure.topic}: {failure.reason}"
+        record = failure.record
+        text = f"Kafka refused a record for topic {record.topic}: {failure.reason}"
         if failure.is_size:
             text = self._too_large(failure)
         try:
-            self._operator.fail(Stage.KAFKA_PRODUCE, TaskProducer, DataError(text), None)
+            found = record if self._sent is None else self._sent.find(record)
+            self._operator.fail(Stage.KAFKA_PRODUCE, TaskProducer, DataError(text), found)
         except ToleranceExceededError as error:
             raise ToleranceExceededError(error.stage, text) from error.__cause__
 
     def _too_large(self, failure: DeliveryFailure) -> str:
         """What to say of a record's size; raises when its batch was the problem, not itself."""
-        size, topic = failure.size, failure.topic
+        size, topic = failure.record.size, failure.record.topic
         own = self._producer.largest_record
         if size + _RECORD_OVERHEAD > own:
             return (

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from engine.api.record import TopicPartition
 from engine.api.task import SinkTask
 from engine.kafka.consumer import TaskConsumer
-from engine.model.slot import Slot
+from engine.task.record_errors import RecordErrors
+from engine.task.task_life import TaskLife
 
 _SLICE: Final = 0.1
 
@@ -18,10 +19,10 @@ class OffsetCommit:
     """At most one commit is under way; an answer that comes too late counts for nothing.
 
     Args:
+        life: of the task.
         consumer: asks the broker.
         task: says what is durable.
-        slot: where commits are counted.
-        logger: a structlog logger.
+        errors: where records are kept that were given up.
         patience: seconds after which a commit counts as failed.
 
     Attributes:
@@ -29,12 +30,18 @@ class OffsetCommit:
     """
 
     def __init__(
-        self, consumer: TaskConsumer, task: SinkTask, slot: Slot, logger: Any, patience: float
+        self,
+        life: TaskLife,
+        consumer: TaskConsumer,
+        task: SinkTask,
+        errors: RecordErrors,
+        patience: float,
     ) -> None:
+        self._slot = life.runtime.slot
+        self._log = life.log
         self._consumer = consumer
         self._task = task
-        self._slot = slot
-        self._log = logger
+        self._errors = errors
         self._patience = patience
         self._under_way: Offsets | None = None
         self._began = 0
@@ -59,6 +66,8 @@ class OffsetCommit:
             return False
         if not wanted:
             self._slot.add("commit_skips", 1)
+            return True
+        if not self._are_letters_kept():
             return True
         self._slot.enter("commit", time.monotonic_ns())
         self._under_way = wanted
@@ -91,7 +100,7 @@ class OffsetCommit:
             self._slot.add("commit_failures", 1)
             self._log.warning("flush failed before partitions went", error=str(error))
             return
-        if wanted:
+        if wanted and self._are_letters_kept():
             self._answered(wanted, self._consumer.commit_and_wait(wanted))
 
     def finish(self, offsets: Offsets, patience: float, beat: Callable[[], None]) -> None:
@@ -104,6 +113,14 @@ class OffsetCommit:
         if self._under_way is not None:
             self._slot.add("commit_failures", 1)
             self._log.warning("the last commit of offsets timed out")
+
+    def _are_letters_kept(self) -> bool:
+        """Whether what was given up is durable elsewhere; else nothing may be committed."""
+        is_kept = self._errors.are_kept(self._patience)
+        if not is_kept:
+            self._slot.add("commit_failures", 1)
+            self._log.warning("dead letters are not kept yet; offsets are committed later")
+        return is_kept
 
     def _await(self, deadline: float, beat: Callable[[], None]) -> None:
         while self._under_way is not None and time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from engine.kafka.client_config import ClientConfig, consumer_config, member_nam
 from engine.kafka.consumer import Fetch, Opening, TaskConsumer, subscription
 from engine.model.loop_config import loop_config
 from engine.task.offset_commit import OffsetCommit
-from engine.task.record_errors import make_operator
+from engine.task.record_errors import RecordErrors
 from engine.task.runtime import TaskRuntime
 from engine.task.sink_batch import batch_of
 from engine.task.sink_context import SinkContext
@@ -43,8 +43,8 @@ class WorkerSinkTask:
         self._topics = subscription(
             runtime.config.get("topics", ""), runtime.config.get("topics.regex", "")
         )
-        operator = make_operator(self._life, plugins, self._wait)
-        self._operator = operator
+        self._errors = RecordErrors(self._life, plugins, self._wait)
+        self._operator = operator = self._errors.operator
         self._context = SinkContext(runtime, self._life.conditions, self, operator, type(task))
         self._conversion = SinkConversion(plugins, operator, runtime.slot, self._only_topic())
         self._put = SinkPut(self._life, task, operator, self._context)
@@ -70,17 +70,18 @@ class WorkerSinkTask:
         """
         self._consumer = TaskConsumer(self._client, self)
         self._commit = OffsetCommit(
-            self._consumer, self._task, self._slot, self._life.log,
-            self._config.offset_flush_timeout,
-        )  # fmt: skip
+            self._life, self._consumer, self._task, self._errors, self._config.offset_flush_timeout
+        )
         self._slot.enter("start", time.monotonic_ns())
         self._task.initialize(self._context)
         try:
-            if self._life.start(lambda: self._consumer.subscribe(self._topics)):
+            is_started = self._life.start(lambda: self._consumer.subscribe(self._topics))
+            if is_started and self._errors.open():
                 self._life.run(self._loop, self._leave)
         finally:
             self._life.stop()
             self._consumer.close(final=self._runtime.is_final)
+            self._errors.close()
 
     # ---- what the consumer tells ------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from engine.api.task import SourceTask
 from engine.kafka.producer import TaskProducer
 from engine.storage.database import StoreError
 from engine.storage.offset_store import OffsetStore
+from engine.task.record_errors import RecordErrors
 from engine.task.task_life import TaskLife
 
 _FLUSH_SLICE: Final = 0.25
@@ -26,6 +27,7 @@ class SourceCommit:
         task: hears of commits.
         producer: whose queue is to be empty.
         store: where offsets are kept.
+        errors: where records are kept that were given up.
         observe: deals with what became of records.
     """
 
@@ -35,6 +37,7 @@ class SourceCommit:
         task: SourceTask,
         producer: TaskProducer,
         store: OffsetStore,
+        errors: RecordErrors,
         observe: Callable[[], None],
     ) -> None:
         self._life = life
@@ -43,6 +46,7 @@ class SourceCommit:
         self._task = task
         self._producer = producer
         self._store = store
+        self._errors = errors
         self._observe = observe
         self._pending: dict[str, tuple[Partition, Offset]] = {}
 
@@ -56,6 +60,7 @@ class SourceCommit:
         """Wait until everything sent is in Kafka, and commit the offsets behind it."""
         slot, began = self._slot, time.monotonic_ns()
         slot.enter("flush", began)
+        deadline = time.monotonic() + patience
         if not self._is_drained(patience, is_last=is_last):
             slot.add("commit_failures", 1)
             self._life.log.warning(
@@ -63,7 +68,8 @@ class SourceCommit:
                 records=self._producer.queued,
             )
             return False
-        slot.enter("commit", time.monotonic_ns())
+        slot.enter("flush", began)
+        deadline = time.monotonic() + patience
         if not self._is_stored():
             return False
         self._tell_task()
@@ -74,7 +80,7 @@ class SourceCommit:
 
     def commit_if_drained(self) -> None:
         """Commit without waiting, if there is something to commit and nothing on its way."""
-        if self._producer.queued == 0 and self._pending:
+        if self._producer.queued == 0 and self._pending and self._errors.are_kept(0.0):
             self._is_stored()
 
     def _tell_task(self) -> None:

@@ -16,8 +16,9 @@ from engine.model.topic_creation import topic_creation
 from engine.storage.offset_store import OffsetStore
 from engine.task.delivery import DeliveryJudge
 from engine.task.poller import Poller
-from engine.task.record_errors import make_operator
+from engine.task.record_errors import RecordErrors
 from engine.task.runtime import TaskRuntime
+from engine.task.sent_batches import SentBatches
 from engine.task.source_commit import SourceCommit
 from engine.task.source_context import SourceContext
 from engine.task.source_conversion import Outgoing, SourceConversion
@@ -46,7 +47,9 @@ class WorkerSourceTask:
         )
         self._wants_records = type(task).commit_record is not SourceTask.commit_record
         self._client = self._client_config()
-        self._operator = make_operator(self._life, plugins, self._life.wait)
+        self._errors = RecordErrors(self._life, plugins, self._life.wait)
+        self._operator = self._errors.operator
+        self._sent_batches = SentBatches() if self._errors.keeps_letters else None
         self._conversion = SourceConversion(
             plugins, self._operator, keep_records=self._wants_records
         )
@@ -70,20 +73,23 @@ class WorkerSourceTask:
             RetriableError: a new process may do better.
         """
         self._producer = TaskProducer(self._client, self._keep_on, hears_all=self._wants_records)
-        self._judge = DeliveryJudge(self._producer, self._operator, self._store, self._topic_admin)
+        self._judge = DeliveryJudge(
+            self._producer, self._operator, self._store, self._topic_admin, self._sent_batches
+        )
         self._commit = SourceCommit(
-            self._life, self._task, self._producer, self._store, self._observe
+            self._life, self._task, self._producer, self._store, self._errors, self._observe
         )
         self._slot.enter("start", time.monotonic_ns())
         self._task.initialize(SourceContext(self._runtime, self._life.conditions, self._store))
         try:
-            if self._life.start():
+            if self._life.start() and self._errors.open():
                 self._next_commit = time.monotonic() + self._config.offset_flush_interval
                 self._life.run(self._loop, self._last_commit)
         finally:
             self._life.stop()
             self._producer.close()
             self._store.close()
+            self._errors.close()
 
     def _last_commit(self) -> None:
         if not self._judge.is_lossy:
@@ -128,6 +134,8 @@ class WorkerSourceTask:
         for part in self._transformed(batch):
             slot.enter("convert", time.monotonic_ns())
             outgoing = self._conversion.convert(part)
+            if self._sent_batches is not None:
+                self._sent_batches.remember(outgoing, part)
             if not self._produce(outgoing):
                 return False
             slot.add("bytes_in", outgoing.size)
@@ -204,6 +212,8 @@ class WorkerSourceTask:
                 slot["first_ack_ns"] = time.monotonic_ns()
         self._life.conditions.say("kafka", producer.link.text)
         self._judge.judge()
+        if self._sent_batches is not None:
+            self._sent_batches.trim(queued)
 
     def _pause(self) -> None:
         """Commit what there is, say PAUSED and wait; the task itself stays as it is."""

@@ -1,13 +1,12 @@
 """The plugins of one task, configured and ready."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.api.converter import Converter, HeaderConverter
 from engine.model.error_policy import ErrorPolicy, error_policy
 from engine.plugins.configured import make_converter, make_header_converter
 from engine.plugins.registry import Plugins
-from engine.task.tolerance import ErrorReporter
 from engine.task.transformation_chain import TransformationChain, transformation_chain
 
 
@@ -17,7 +16,6 @@ class TaskPlugins:
 
     Attributes:
         errors: what happens to records that one of them cannot handle.
-        reporters: who hears of such records, beside the log.
     """
 
     key_converter: Converter
@@ -25,7 +23,6 @@ class TaskPlugins:
     header_converter: HeaderConverter
     transformations: TransformationChain = field(default_factory=TransformationChain)
     errors: ErrorPolicy = field(default_factory=ErrorPolicy)
-    reporters: Sequence[ErrorReporter] = ()
 
     @classmethod
     def make(

@@ -78,9 +78,12 @@ def write(kafka: str, topic: str, lines: list[bytes], partition: int = 0) -> Non
     assert producer.flush(30) == 0
 
 
-def create(kafka: str, topic: str, partitions: int) -> None:
+def create(
+    kafka: str, topic: str, partitions: int, settings: Mapping[str, str] | None = None
+) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
+    made = NewTopic(topic, partitions, 1, config=dict(settings or {}))
+    admin.create_topics([made])[topic].result(20)
 
 
 def committed(kafka: str, name: str, topic: str, partitions: int = 1) -> list[int]:

@@ -81,24 +81,27 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
 
 
 def test_a_key_without_effect_is_told_with_the_reason() -> None:
-    queue = "records that fail are not written to a dead letter queue"
+    producer = "a sink without a dead letter queue topic has no producer"
     converter = "value.converter is not given; the worker's is used as it is"
     config = {
         **SINK,
-        "errors.deadletterqueue.topic.name": "bad",
-        "errors.deadletterqueue.context.headers.enable": "true",
         "producer.override.acks": "1",
         "transforms": "t",
         "transforms.t.plugin.version": "1",
         "value.converter.schemas.enable": "false",
     }
     assert connector_warnings(config, "sink", []) == [
-        f"key errors.deadletterqueue.topic.name has no effect: {queue}",
-        f"key errors.deadletterqueue.context.headers.enable has no effect: {queue}",
-        "key producer.override.acks has no effect: a sink has no producer",
+        f"key producer.override.acks has no effect: {producer}",
         "key transforms.t.plugin.version has no effect: the version that is installed is used",
         f"key value.converter.schemas.enable has no effect: {converter}",
     ]
+
+
+def test_a_dead_letter_queue_gives_a_sink_a_producer() -> None:
+    queue = {"errors.deadletterqueue.topic.name": "bad"}
+    config = {**SINK, **queue, "producer.override.acks": "1"}
+    assert connector_warnings(config, "sink", []) == []
+    assert connector_warnings({**SOURCE, **queue}, "source", []) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""A dead letter: a record that was given up, and why. Nothing here does I/O.
+
+A sink's letter holds the record as it was consumed. A source's holds, as its value, an envelope
+(:mod:`engine.task.source_envelope`) with the record as it was when the stage began that failed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.model.error_policy import Stage
+
+RawHeaders = Sequence[tuple[str, bytes | None]]
+
+HEADER_PREFIX: Final = "__connect.errors."
+"""Names of the headers that say what happened begin so, as they do upstream."""
+
+_LONGEST_TRACE: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as Kafka has it, had it or was to have it.
+
+    Attributes:
+        partition: None when nobody had chosen one yet.
+        offset: None for a record that is not in Kafka.
+        timestamp: milliseconds since the epoch.
+        source_partition: where a source has read it, when that is known.
+        source_offset: where that source goes on after it.
+    """
+
+    topic: str
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: RawHeaders = ()
+    partition: int | None = None
+    offset: int | None = None
+    timestamp: int | None = None
+    source_partition: Mapping[str, Any] | None = None
+    source_offset: Mapping[str, Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.key or b"") + len(self.value or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was given up.
+
+    Attributes:
+        connector: whose record it was.
+        task: number of the task.
+        stage: where it failed.
+        executing: full name of the class that failed.
+        exception: full name of the exception's class.
+        message: the exception's; None when it has none.
+        stacktrace: the end of it when it is long.
+        attempts: how often the record was tried.
+        failed_ms: when, milliseconds since the epoch.
+        record: what is kept; for a source, ``topic`` is where the record was to go.
+    """
+
+    connector: str
+    task: int
+    stage: Stage
+    executing: str
+    exception: str
+    message: str | None
+    stacktrace: str
+    attempts: int
+    failed_ms: int
+    record: RawRecord
+
+    @property
+    def id(self) -> str:
+        """The same for the same failure of the same record, however often it is met again."""
+        record = self.record
+        if record.offset is not None:
+            return f"{record.topic}-{record.partition}@{record.offset} {self.stage}"
+        known = [record.topic, record.source_partition, record.source_offset, self.stage]
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=repr).encode())
+        for part in (record.key, record.value):
+            digest.update(b"\0" if part is None else b"\1" + part)
+        return f"{digest.hexdigest()[:32]} {self.stage}"
+
+    def context_headers(self) -> list[tuple[str, bytes | None]]:
+        """The headers that say what happened, in upstream's order (``DeadLetterQueueReporter``).
+
+        A source's record has no partition and no offset in Kafka, so these two are left out.
+        """
+        record = self.record
+        told: list[tuple[str, str | int | None]] = [("topic", record.topic)]
+        if record.offset is not None:
+            told += [("partition", record.partition), ("offset", record.offset)]
+        told += [
+            ("connector.name", self.connector),
+            ("task.id", self.task),
+            ("stage", self.stage),
+            ("class.name", self.executing),
+            ("exception.class.name", self.exception),
+            ("exception.message", self.message),
+            ("exception.stacktrace", self.stacktrace),
+        ]
+        return [
+            (f"{HEADER_PREFIX}{name}", None if value is None else str(value).encode())
+            for name, value in told
+        ]
+
+
+def shorten_trace(text: str) -> str:
+    """The end of a stack trace, where it says what happened; a header is no place for more."""
+    return text if len(text) <= _LONGEST_TRACE else f"…\n{text[-_LONGEST_TRACE:]}"

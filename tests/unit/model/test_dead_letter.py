@@ -1,0 +1,63 @@
+"""What a dead letter says of itself."""
+
+from dataclasses import replace
+
+from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
+from engine.model.error_policy import Stage
+
+CONSUMED = RawRecord("orders", b"k", b"v", (("h", b"1"),), partition=2, offset=17, timestamp=5)
+
+
+def letter(record: RawRecord = CONSUMED, stage: Stage = Stage.VALUE_CONVERTER) -> DeadLetter:
+    return DeadLetter(
+        connector="sink", task=3, stage=stage, executing="engine.converters.json.JsonConverter",
+        exception="engine.api.errors.DataError", message="no JSON", stacktrace="Traceback …",
+        attempts=1, failed_ms=1_700_000_000_000, record=record,
+    )  # fmt: skip
+
+
+def test_the_headers_are_upstreams_in_upstreams_order() -> None:
+    assert letter().context_headers() == [
+        ("__connect.errors.topic", b"orders"),
+        ("__connect.errors.partition", b"2"),
+        ("__connect.errors.offset", b"17"),
+        ("__connect.errors.connector.name", b"sink"),
+        ("__connect.errors.task.id", b"3"),
+        ("__connect.errors.stage", b"VALUE_CONVERTER"),
+        ("__connect.errors.class.name", b"engine.converters.json.JsonConverter"),
+        ("__connect.errors.exception.class.name", b"engine.api.errors.DataError"),
+        ("__connect.errors.exception.message", b"no JSON"),
+        ("__connect.errors.exception.stacktrace", "Traceback …".encode()),
+    ]
+
+
+def test_an_exception_without_a_message_has_a_header_without_a_value() -> None:
+    headers = dict(replace(letter(), message=None).context_headers())
+    assert headers["__connect.errors.exception.message"] is None
+
+
+def test_a_sources_record_stands_nowhere_in_kafka_yet() -> None:
+    names = [name for name, _ in letter(RawRecord("lines", value=b"{}")).context_headers()]
+    assert names[:2] == ["__connect.errors.topic", "__connect.errors.connector.name"]
+
+
+def test_the_same_failure_of_the_same_record_has_the_same_id() -> None:
+    assert letter().id == "orders-2@17 VALUE_CONVERTER"
+    assert replace(letter(), attempts=9, failed_ms=0).id == letter().id
+    assert letter(stage=Stage.TASK_PUT).id != letter().id
+    source = RawRecord("t", value=b"x", source_partition={"f": "a"}, source_offset={"p": 1})
+    assert letter(source).id == letter(replace(source, timestamp=1)).id
+    for other in (
+        replace(source, value=b"y"),
+        replace(source, value=None),
+        replace(source, source_offset={"p": 2}),
+        replace(source, topic="u"),
+    ):
+        assert letter(other).id != letter(source).id
+
+
+def test_a_long_trace_keeps_its_end() -> None:
+    assert shorten_trace("short") == "short"
+    cut = shorten_trace("x" * 100_000 + "the cause")
+    assert len(cut) < 20_000
+    assert cut.endswith("the cause")
