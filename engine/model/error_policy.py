@@ -139,11 +139,12 @@ class EngineErrorConfig:
         "that a put has failed for good.",
         check=at_least(-1),
     )  # fmt: skip
-    queue_enable: bool | None = key(
-        "engine.errors.queue.enable", default=None, importance=LOW,
+    queue_enable: str = key(
+        "engine.errors.queue.enable", default="auto", importance=LOW,
+        check=one_of("auto", "true", "false"),
         doc="Whether records that are given up are kept in the worker's data directory: those "
-        "without a dead letter topic, and those that the topic refuses. Without a word, where "
-        "errors are tolerated or a topic is named.",
+        "without a dead letter topic, and those that the topic refuses. auto: where errors are "
+        "tolerated or a topic is named.",
     )  # fmt: skip
     queue_max_bytes: int = key(
         "engine.errors.queue.max.bytes", default=64 << 20, importance=LOW, check=at_least(65536),
@@ -174,6 +175,13 @@ class ErrorPolicy(EngineErrorConfig, ErrorConfig):
     def tolerance_rate(self) -> ToleranceRate | None:
         """How many may be skipped; None for any number."""
         return tolerance_rate(self.rate) if self.rate else None
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether the worker's own queue keeps what no topic takes."""
+        if self.queue_enable == "auto":
+            return self.is_tolerant or bool(self.topic)
+        return self.queue_enable == "true"
 
     @property
     def queue_limits(self) -> QueueLimits:

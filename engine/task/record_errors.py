@@ -82,15 +82,12 @@ class RecordErrors:
 def _letter_box(life: TaskLife, plugins: TaskPlugins) -> LetterBox | None:
     """Where this connector's letters go; its modules are imported by those alone that keep any."""
     policy, data_dir = plugins.errors, Path(life.runtime.assignment.data_dir)
-    has_file = policy.queue_enable
-    if has_file is None:
-        has_file = policy.is_tolerant or bool(policy.topic)
-    if not has_file and not policy.topic:
+    if not policy.has_queue and not policy.topic:
         return None
     from engine.storage.dead_letter_store import DeadLetterStore  # noqa: PLC0415
     from engine.task.dead_letter_file import DeadLetterFile  # noqa: PLC0415
     from engine.task.dead_letter_topic import DeadLetterTopic  # noqa: PLC0415
 
     store = DeadLetterStore(data_dir, life.id.connector)
-    file = DeadLetterFile(life, store, policy.queue_limits) if has_file else None
+    file = DeadLetterFile(life, store, policy.queue_limits) if policy.has_queue else None
     return DeadLetterTopic(life, policy, file) if policy.topic else file

@@ -68,8 +68,11 @@ class SourceCommit:
                 records=self._producer.queued,
             )
             return False
-        slot.enter("flush", began)
-        deadline = time.monotonic() + patience
+        if not self._errors.are_kept(max(0.0, deadline - time.monotonic())):
+            slot.add("commit_failures", 1)
+            self._life.log.warning("dead letters are not kept yet; offsets are committed later")
+            return False
+        slot.enter("commit", time.monotonic_ns())
         if not self._is_stored():
             return False
         self._tell_task()

@@ -49,7 +49,7 @@ class TransformationChain:
         for step in self._steps:
             if current is None or isinstance(current, Failed):
                 break
-            current = self._step(step, current, operator)
+            current = self._step(step, current, operator, record)
         return current
 
     def close(self) -> None:
@@ -61,10 +61,14 @@ class TransformationChain:
 
     @staticmethod
     def _step(
-        step: TransformationStep, record: Record, operator: RetryWithToleranceOperator
+        step: TransformationStep,
+        record: Record,
+        operator: RetryWithToleranceOperator,
+        original: Record,
     ) -> Record | Failed | None:
+        """One step; whoever hears of a failure hears of the record as it was before the first."""
         return operator.execute(
-            Stage.TRANSFORMATION, type(step.transformation), lambda: step.apply(record), record
+            Stage.TRANSFORMATION, type(step.transformation), lambda: step.apply(record), original
         )
 
 
