@@ -54,11 +54,12 @@ def _imports() -> str | None:
 
 def _zygote(settings: Settings) -> str | None:
     """Whether a zygote of this version gets ready, be it without what it was to preload."""
-    problem = _started_zygote(settings.preload)
-    return _started_zygote(()) if problem and settings.preload else problem
+    problem = zygote_problem(settings.preload)
+    return zygote_problem(()) if problem and settings.preload else problem
 
 
-def _started_zygote(preload: tuple[str, ...]) -> str | None:
+def zygote_problem(preload: tuple[str, ...]) -> str | None:
+    """Why a zygote that imports these does not get ready; None when it does."""
     launched = launch_zygote(_STANDARD_ERROR)
     channel: Channel[ZygoteToSupervisor] = Channel(launched.sock, ZygoteToSupervisor)
     try:

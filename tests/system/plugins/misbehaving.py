@@ -186,6 +186,10 @@ def print_and_die(text: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
 ORDERS: Mapping[str, Callable[[str], None]] = {
     "exit": exit_now,
     "sys.exit": exit_python,
@@ -200,5 +204,6 @@ ORDERS: Mapping[str, Callable[[str], None]] = {
     "grandchild": leave_a_grandchild,
     "program": leave_a_program,
     "nameless": leave_a_nameless_program,
+    "print": say,
     "print_and_die": print_and_die,
 }

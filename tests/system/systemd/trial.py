@@ -223,7 +223,9 @@ class Trial:
         began = time.monotonic()
         self._machine.run("systemctl stop engine")
         seconds = time.monotonic() - began
-        self._expect(3.9 < seconds < 20, f"stopped after {seconds:.1f} s, of which 4 for it", seconds)
+        self._expect(
+            3.9 < seconds < 20, f"stopped after {seconds:.1f} s, of which 4 for it", seconds
+        )
         result = f"{self._show('ActiveState')}, {self._show('Result')}"
         self._expect(result == "inactive, success", result, result)
         left = self._machine.ask("find /proc -maxdepth 1 -user engine -name '[0-9]*'")
