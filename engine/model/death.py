@@ -1,5 +1,7 @@
 """How a process of a task ended and what follows: the record that is kept, told and explained."""
 
+from typing import Any
+
 import msgspec
 
 from engine.model.lifecycle_event import Exited
@@ -26,6 +28,8 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
         error: ``Type: message`` when the process said why it ended.
         traceback: of that error.
         logged: the first and the last error that it logged or printed, with their times.
+        committed_before: offsets that it began with, pairs of partition and offset.
+        committed_after: offsets that it has committed itself.
         first_error: what the first end said, or was, since the task was healthy last.
         stacks: what all its threads were doing when it was found stuck or crashed.
         restarts_ms: when it was started again after a failure, within the window.
@@ -50,6 +54,8 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str | None = None
     traceback: str | None = None
     logged: tuple[str, ...] = ()
+    committed_before: list[Any] | None = None
+    committed_after: list[Any] | None = None
     first_error: str | None = None
     first_error_ms: int | None = None
     stacks: str | None = None
@@ -90,6 +96,8 @@ def death_of(state: TaskState, event: Exited, now: float, now_ms: int) -> Death:
         error=event.summary,
         traceback=event.trace,
         logged=event.logged,
+        committed_before=event.committed_before,
+        committed_after=event.committed_after,
         first_error=state.first_error,
         first_error_ms=None if state.first_error is None else wall(state.first_error_at),
         stacks=event.stacks,

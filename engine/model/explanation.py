@@ -4,8 +4,8 @@ The text begins what the status shows as ``trace``; its first line is ``Type: me
 begins a trace.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,14 +25,12 @@ class Facts:
     Attributes:
         condition: what the task is now.
         retry_in: seconds until the next start, in BACKOFF.
-        offsets: what the task had committed ``before`` its process and ``after`` it.
     """
 
     task: TaskId
     death: Death
     condition: str
     retry_in: float | None = None
-    offsets: Mapping[str, Any] = field(default_factory=dict)
 
 
 def headline(death: Death) -> str:
@@ -179,9 +177,9 @@ def _entries(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "stage", death.stage + (f", with {death.in_hand}" if death.in_hand else "")
     if death.silence >= 1:
         yield "silent", f"for {_time(death.silence)} before its end"
-    for name in ("before", "after"):
-        if facts.offsets.get(name):
-            yield f"offsets {name}", str(facts.offsets[name])
+    if death.committed_before or death.committed_after:
+        yield "offsets before", _offsets(death.committed_before)
+        yield "offsets after", _offsets(death.committed_after)
     yield "restarts", _restarts(death)
     if facts.condition == Condition.BACKOFF and facts.retry_in is not None:
         yield "next try", f"in {_time(facts.retry_in)}"
@@ -199,6 +197,21 @@ def _distinct(death: Death) -> list[str]:
     """Logged errors that are not what ended the process anyway."""
     known = headline(death)
     return [each for each in death.logged if known not in each]
+
+
+def _offsets(committed: Sequence[Any] | None) -> str:
+    """``lines-0: 2000``; nothing was committed by a process that has committed nothing."""
+    pairs = [each for each in committed or () if isinstance(each, (list, tuple))]
+    others = [each for each in committed or () if isinstance(each, int)]
+    texts = [f"{_plain(partition)}: {_plain(offset)}" for partition, offset in pairs]
+    return ", ".join([*texts, *(f"and {number} more" for number in others)]) or "none"
+
+
+def _plain(value: Any) -> str:
+    """A partition or an offset of a source without the braces."""
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(f"{name}={each}" for name, each in value.items())
 
 
 def _restarts(death: Death) -> str:

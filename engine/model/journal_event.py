@@ -3,8 +3,8 @@
 Every event has ``timestamp`` (RFC 3339, UTC), ``epoch`` (the run of the engine), ``seq`` (its
 number in that run), ``event`` and ``by`` (who caused it). Events of a task have ``connector``,
 ``task``, ``generation``, most have ``from`` and ``to`` (values of
-:class:`engine.model.state.Condition`) and ``why``; ``exited`` has ``death``, and what the task had
-committed ``before`` and ``after`` under ``offsets``.
+:class:`engine.model.state.Condition`) and ``why``; ``exited`` has ``death``, with the offsets
+that were committed before the process and by it.
 
 ``by`` is ``supervisor`` (its policy), ``herder`` (its plans), ``process`` (it ended by itself),
 ``kernel`` (out of memory), ``unknown`` (a signal from outside) or ``operator ADDRESS CLIENT``.

@@ -5,6 +5,7 @@ An event about a process carries that process's generation.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from engine.model.exit_status import ExitStatus
 from engine.model.supervision import Supervision
@@ -80,6 +81,8 @@ class Exited:
         stacks: what its threads were doing, where that was found out.
         out_of_memory: whether the kernel killed it for want of memory; None when nobody can tell.
         logged: the first and the last error that it logged or printed, with their times.
+        committed_before: offsets that it began with, see :mod:`engine.task.committed`.
+        committed_after: offsets that it has committed itself.
     """
 
     generation: int
@@ -93,6 +96,8 @@ class Exited:
     stacks: str | None = None
     out_of_memory: bool | None = None
     logged: tuple[str, ...] = ()
+    committed_before: list[Any] | None = None
+    committed_after: list[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

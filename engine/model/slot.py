@@ -3,16 +3,19 @@
 A slot is a page of aligned 8-byte integers. Each store is whole; nothing is promised across fields.
 The slot belongs to the task id and outlives its processes: a new process goes on counting where the
 last one stopped, so counters never fall and a SIGKILL loses no value. Behind the integers there is
-room for a text: what the task has in hand.
+room for texts: what the task has in hand, and what it has committed.
 """
 
+import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 SLOT_BYTES: Final = 4096
 _TEXT_AT: Final = 3072
 _LONGEST_TEXT: Final = SLOT_BYTES - _TEXT_AT - 1
+_COMMITTED_AT: Final[Mapping[str, tuple[int, ...]]] = {"before": (1024,), "after": (1704, 2384)}
+LONGEST_COMMITTED: Final = 680 - 1
 
 FIELDS: Final = (
     # about the process; reset by the supervisor before each start
@@ -28,6 +31,7 @@ FIELDS: Final = (
     "lag",  # records (sink) or the source's own unit; -1 when unknown
     "queue_records",  # handed to the client library, not acknowledged
     "partitions",  # assigned to a sink
+    "committed_turn",  # which of two places holds what was committed last
     "last_error_ms",  # wall clock of the last record error, milliseconds since the epoch
     "record_partition",  # of the record that goes through transformations or converters; or -1
     "record_offset",  # the same record's offset
@@ -81,16 +85,18 @@ class Slot:
         buffer: ``SLOT_BYTES`` bytes, shared memory as a rule.
     """
 
-    __slots__ = ("_text", "words")
+    __slots__ = ("_bytes", "_text", "words")
 
     def __init__(self, buffer: memoryview) -> None:
         self.words: memoryview = buffer.cast("q")
         self._text = buffer[_TEXT_AT:SLOT_BYTES]
+        self._bytes = buffer[:SLOT_BYTES]
 
     def release(self) -> None:
         """Let go of the memory, so that its map can be closed."""
         self.words.release()
         self._text.release()
+        self._bytes.release()
 
     def __getitem__(self, name: str) -> int:
         return int(self.words[INDEX[name]])
@@ -144,6 +150,30 @@ class Slot:
         self.words[_PARTITION] = partition
         self.words[_OFFSET] = offset
 
+    def tell_committed(self, which: str, data: bytes) -> None:
+        """Keep what was committed ``before`` this process, or by now (``after``).
+
+        What is kept is whole at any time: the newest is written beside the one before.
+
+        Args:
+            data: JSON, at most ``LONGEST_COMMITTED`` bytes.
+        """
+        turn = 1 - self.words[_TURN] if which == "after" else 0
+        at = _COMMITTED_AT[which][turn]
+        self._bytes[at : at + len(data) + 1] = data + b"\0"
+        if which == "after":
+            self.words[_TURN] = turn
+
+    def committed(self, which: str) -> list[Any] | None:
+        """What was kept; None when nothing was."""
+        at = _COMMITTED_AT[which][self.words[_TURN] if which == "after" else 0]
+        data = bytes(self._bytes[at : at + LONGEST_COMMITTED + 1]).partition(b"\0")[0]
+        try:
+            told = json.loads(data)
+        except ValueError:  # nothing, or a process of another version
+            return None
+        return told if isinstance(told, list) else None
+
     def begin(self, generation: int, now_ns: int) -> None:
         """Make ready for a new process: its own fields anew, counters as they are."""
         for i in range(FIRST_COUNTER):
@@ -153,6 +183,9 @@ class Slot:
         self["heartbeat_ns"] = now_ns
         self["lag"] = -1
         self.take("")
+        for places in _COMMITTED_AT.values():
+            for at in places:
+                self._bytes[at] = 0
 
     def values(self) -> dict[str, int]:
         """Everything, by name."""
@@ -162,6 +195,7 @@ class Slot:
 STAGE_INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(STAGES)}
 _STAGE: Final = INDEX["stage"]
 _HEARTBEAT: Final = INDEX["heartbeat_ns"]
+_TURN: Final = INDEX["committed_turn"]
 _PARTITION: Final = INDEX["record_partition"]
 _OFFSET: Final = INDEX["record_offset"]
 _STAGES_WITH_RECORDS: Final = frozenset(

@@ -273,6 +273,8 @@ class SupervisedTask:
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
                 stacks=stacks,
                 logged=left.errors.texts(),
+                committed_before=self.slot.committed("before"),
+                committed_after=self.slot.committed("after"),
             )
         )
         if self.death is not None and self.death.generation == generation:

@@ -7,6 +7,7 @@ from typing import Final
 from engine.api.record import TopicPartition
 from engine.api.task import SinkTask
 from engine.kafka.consumer import TaskConsumer
+from engine.task.committed import Committed
 from engine.task.record_errors import RecordErrors
 from engine.task.task_life import TaskLife
 
@@ -46,7 +47,14 @@ class OffsetCommit:
         self._under_way: Offsets | None = None
         self._began = 0
         self._late = 0
+        self._before = Committed(self._slot, "before")
+        self._committed = Committed(self._slot, "after")
         self.known: dict[TopicPartition, int] = {}
+
+    def learn(self, offsets: Offsets) -> None:
+        """The broker keeps these, which another process has committed."""
+        self.known.update(offsets)
+        self._before.add((str(each), offset) for each, offset in offsets.items())
 
     def start(self, offsets: Offsets) -> bool:
         """Commit without waiting for the broker; False when the task could not make it durable."""
@@ -146,6 +154,7 @@ class OffsetCommit:
             return
         took = time.monotonic_ns() - self._began
         self.known.update(offsets)
+        self._committed.add((str(each), offset) for each, offset in offsets.items())
         slot.add("commits", 1)
         slot.add("commit_ns", took)
         slot.raise_to("commit_ns_max", took)

@@ -250,7 +250,7 @@ class WorkerSinkTask:
         if self._asks_committed and not self._consumer.link.is_down:
             committed = self._consumer.committed_offsets(_COMMITTED_PATIENCE)
             self._asks_committed = committed is None
-            self._commit.known.update(committed or {})
+            self._commit.learn(committed or {})
         lag = self._consumer.lag({**self._commit.known, **self._settled})
         self._slot["lag"] = -1 if lag is None else lag
 

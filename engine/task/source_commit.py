@@ -13,6 +13,7 @@ from engine.api.task import SourceTask
 from engine.kafka.producer import TaskProducer
 from engine.storage.database import StoreError
 from engine.storage.offset_store import OffsetStore
+from engine.task.committed import Committed
 from engine.task.record_errors import RecordErrors
 from engine.task.task_life import TaskLife
 
@@ -48,6 +49,7 @@ class SourceCommit:
         self._store = store
         self._errors = errors
         self._observe = observe
+        self._committed = Committed(self._slot, "after")
         self._pending: dict[str, tuple[Partition, Offset]] = {}
 
     def track(self, batch: SourceBatch) -> None:
@@ -121,6 +123,7 @@ class SourceCommit:
             self._life.conditions.say("offsets", f"offsets cannot be stored: {error}")
             return False
         self._life.conditions.say("offsets", None)
+        self._committed.add(self._pending.values())
         self._pending.clear()
         slot.add("commits", 1)
         slot["last_commit_ns"] = time.monotonic_ns()

@@ -1,8 +1,10 @@
 """What a source task may ask of the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from engine.api.offset import OffsetStorageReader
+from engine.api.record import Offset, Partition
+from engine.task.committed import Committed
 from engine.task.conditions import Conditions
 from engine.task.runtime import TaskRuntime
 
@@ -15,7 +17,7 @@ class SourceContext:
     ) -> None:
         self._runtime = runtime
         self._conditions = conditions
-        self._reader = reader
+        self._reader = _ToldReader(reader, Committed(runtime.slot, "before"))
 
     def configs(self) -> Mapping[str, str]:
         """The task's configuration."""
@@ -41,3 +43,26 @@ class SourceContext:
         """Whether the task is to end; hears the supervisor while a poll waits."""
         self._runtime.take_orders()
         return self._runtime.is_stopping
+
+
+class _ToldReader:
+    """Reads offsets, and tells where the task goes on from."""
+
+    def __init__(self, reader: OffsetStorageReader, committed: Committed) -> None:
+        self._reader = reader
+        self._committed = committed
+
+    def offset(self, partition: Partition) -> Offset | None:
+        """See the protocol."""
+        return self.offsets([partition])[0]
+
+    def offsets(self, partitions: Iterable[Partition]) -> list[Offset | None]:
+        """See the protocol."""
+        asked = list(partitions)
+        found = self._reader.offsets(asked)
+        self._committed.add(
+            (partition, offset)
+            for partition, offset in zip(asked, found, strict=True)
+            if offset is not None
+        )
+        return found
