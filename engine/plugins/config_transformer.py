@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.api.config_provider import ConfigProvider
 from engine.api.errors import ConfigError
+from engine.model.secret import Secrets
 from engine.plugins.registry import Plugins, make
 
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]*?):(([^}]*?):)?([^}]*?)\}")
@@ -20,11 +21,15 @@ class ConfigTransformer:
 
     Args:
         worker: the worker's configuration; its ``config.providers`` say what there is.
+        secrets: gets every value that is put somewhere, to be shown as its placeholder.
     """
 
-    def __init__(self, plugins: Plugins, worker: Mapping[str, str]) -> None:
+    def __init__(
+        self, plugins: Plugins, worker: Mapping[str, str], secrets: Secrets | None = None
+    ) -> None:
         self._plugins = plugins
         self._worker = worker
+        self._secrets = Secrets() if secrets is None else secrets
 
     def resolve(self, config: Mapping[str, str]) -> dict[str, str]:
         """The configuration with its values; a placeholder that nobody knows stays as it is.
@@ -42,6 +47,8 @@ class ConfigTransformer:
                 continue
             data = provider.get(path, keys)
             found |= {(name, path, key): value for key, value in data.data.items()}
+        for (name, path, key), value in found.items():
+            self._secrets.add(value, f"${{{name}:{path}:{key}}}" if path else f"${{{name}:{key}}}")
         return {key: _replaced(value, found) for key, value in config.items()}
 
     @cached_property

@@ -88,7 +88,7 @@ def plan(_fork: Fork, descriptors: Sequence[int]) -> int:
 
 def _run(runtime: TaskRuntime) -> None:
     plugins = Plugins()
-    assignment = runtime.assignment = _resolved(plugins, runtime.assignment)
+    assignment = runtime.assignment = _resolved(plugins, runtime)
     runtime.config, runtime.task_config = assignment.connector_config, assignment.config
     runtime.handle_signals(loop_config(assignment.worker, runtime.config).stop_within)
     log_sequence.configure(
@@ -96,6 +96,7 @@ def _run(runtime: TaskRuntime) -> None:
         connector=assignment.connector,
         task=assignment.task,
     )
+    log_sequence.hide(runtime.secrets)
     runtime.take_orders()  # levels that were set while the engine runs
     runtime.slot.enter("init", time.monotonic_ns())
     TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
@@ -104,9 +105,12 @@ def _run(runtime: TaskRuntime) -> None:
     _worker_task(runtime, plugins).run()
 
 
-def _resolved(plugins: Plugins, assignment: TaskAssignment) -> TaskAssignment:
+def _resolved(plugins: Plugins, runtime: TaskRuntime) -> TaskAssignment:
     """The assignment with the values of its placeholders; this process alone sees them."""
-    transformer = ConfigTransformer(plugins, assignment.worker)
+    assignment = runtime.assignment
+    transformer = ConfigTransformer(plugins, assignment.worker, runtime.secrets)
+    for config in (assignment.worker, assignment.connector_config, assignment.config):
+        runtime.secrets.add_config(config)
     return msgspec.structs.replace(
         assignment,
         worker=transformer.resolve(assignment.worker),
@@ -117,6 +121,7 @@ def _resolved(plugins: Plugins, assignment: TaskAssignment) -> TaskAssignment:
 
 def _worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | WorkerSinkTask:
     connector: Connector = plugins.find("connector", runtime.config["connector.class"])()
+    runtime.secrets.add_config(runtime.config, connector.config())
     task: Any = connector.task_class()()
     task_plugins = TaskPlugins.make(plugins, runtime.config, runtime.assignment.worker)
     if isinstance(task, SourceTask):
@@ -128,8 +133,10 @@ def _worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | W
 
 def _tell(control: "Channel[SupervisorToTask]", runtime: TaskRuntime, error: BaseException) -> None:
     """Last words: why this process is going to end."""
-    summary = f"{type(error).__name__}: {error}"
-    written = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
+    hide = runtime.secrets.hide
+    summary = hide(f"{type(error).__name__}: {error}")
+    trace = hide("".join(traceback.format_exception(error)))
+    written = trace.encode("utf-8", "backslashreplace")
     trace = written[-_LONGEST_TRACE:].decode("utf-8", "ignore")
     stage, in_hand = runtime.failed_at or (runtime.slot.stage, None)
     words = Failing(runtime.generation, shorten(summary, 4096), trace, stage, in_hand)

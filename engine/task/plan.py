@@ -4,13 +4,11 @@ Started by the zygote, ended by its deadline if it hangs. Secrets are resolved h
 placeholders again in everything that leaves.
 """
 
-import re
 import socket
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -18,6 +16,7 @@ from engine.api.config import ConfigKey
 from engine.api.connector import Connector, ConnectorContext, SourceConnector
 from engine.api.errors import ConfigError, ConnectError, NotFoundError, RetriableError
 from engine.kafka import cluster_admin
+from engine.model.secret import Secrets
 from engine.model.topic_creation import topic_creation
 from engine.plugins.config_transformer import ConfigTransformer, restore_placeholders
 from engine.plugins.registry import Plugins
@@ -38,10 +37,6 @@ from engine.wire.message import (
 )  # fmt: skip
 from engine.wire.sealed import seal, unseal
 
-_ANY_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
-_SHORTEST_SECRET: Final = 4
-"""Shorter values are replaced where they are the whole of a text only."""
-
 Stage = Callable[[str], None]
 
 
@@ -60,18 +55,23 @@ def main(sock_fd: int, request_fd: int) -> int:
     name = request.config.get("name")
     level = request.worker.get("engine.log.level", "info")
     log_sequence.configure(level, **({"connector": name} if name else {}))
-    answer = answer_to(request, lambda stage: channel.send(PlanStage(stage)))
+    secrets = Secrets()
+    log_sequence.hide(secrets)
+    answer = answer_to(request, lambda stage: channel.send(PlanStage(stage)), secrets)
     channel.send(PlanDone(), [seal(answer, "plan-answer")])
     return 0
 
 
-def answer_to(request: PlanRequest, report: Stage = lambda _stage: None) -> PlanAnswer:
+def answer_to(
+    request: PlanRequest, report: Stage = lambda _stage: None, secrets: Secrets | None = None
+) -> PlanAnswer:
     """The answer to a request.
 
     Args:
         report: told what is about to be done.
+        secrets: gets the values that may not leave this process.
     """
-    work = _Work(request, report)
+    work = _Work(request, report, Secrets() if secrets is None else secrets)
     actions: Mapping[str, Callable[[], PlanAnswer]] = {
         "validate": work.validate,
         "plan": work.plan,
@@ -86,32 +86,17 @@ def answer_to(request: PlanRequest, report: Stage = lambda _stage: None) -> Plan
         return work.failed(error)
 
 
-@dataclass(slots=True)
-class _Secrets:
-    """Values of placeholders, so that nothing leaves with one in it."""
-
-    by_value: Mapping[str, str]
-
-    def hide(self, text: str) -> str:
-        for value, placeholder in self.by_value.items():
-            if text == value:
-                return placeholder
-            if len(value) >= _SHORTEST_SECRET:
-                text = text.replace(value, placeholder)
-        return text
-
-
 class _Work:
     """One request."""
 
-    def __init__(self, request: PlanRequest, report: Stage) -> None:
+    def __init__(self, request: PlanRequest, report: Stage, secrets: Secrets) -> None:
         self._request = request
         self._report = report
         self._stage = ""
         self._plugins = Plugins()
         self._given = {k: v for k, v in request.config.items() if v is not None}
         self._resolved: dict[str, str] = {}
-        self._secrets = _Secrets({})
+        self._secrets = secrets
         self._known = PlanAnswer()
 
     # ---- actions ------------------------------------------------------------------------------
@@ -192,11 +177,9 @@ class _Work:
         self._report(stage)
 
     def _resolve(self) -> None:
-        transformer = ConfigTransformer(self._plugins, self._request.worker)
+        transformer = ConfigTransformer(self._plugins, self._request.worker, self._secrets)
         self._resolved = transformer.resolve(self._given)
-        texts = {p: p for v in self._given.values() for p in _ANY_PLACEHOLDER.findall(v)}
-        values = transformer.resolve(texts)
-        self._secrets = _Secrets({v: p for p, v in values.items() if v and v != p})
+        self._secrets.add_config(self._given)
 
     def _connector(self) -> Connector:
         name = self._resolved.get("connector.class")
@@ -216,6 +199,7 @@ class _Work:
         except ConfigError as error:
             raise _BadRequestError(str(error)) from error
         connector = self._connector()
+        self._secrets.add_config(self._given, connector.config())
         validation = ConnectorValidation(
             self._plugins, self._request.worker, self._request.config, self._resolved, connector
         ).run()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from engine.model.secret import Secrets
 from engine.model.slot import Slot
 from engine.wire import log_sequence
 from engine.wire.channel import Channel, shorten
@@ -37,6 +38,7 @@ class TaskRuntime:
         is_stopping: the loop is to end.
         is_final: no successor follows this process.
         is_paused: what the operator wants.
+        secrets: values that may not leave this process in a text.
         failed_at: stage and records of the failure that ends the task.
     """
 
@@ -55,6 +57,7 @@ class TaskRuntime:
         self.is_stopping = False
         self.is_final = False
         self.is_paused = assignment.start_paused
+        self.secrets = Secrets()
         self._control = control
         self._control.sock.setblocking(False)
         self._poll = select.poll()
@@ -129,7 +132,7 @@ class TaskRuntime:
         """Say in the status what the task waits for or suffers from; None when it is over."""
         if text != self._condition:
             self._condition = text
-            shown = None if text is None else shorten(text, 4096)
+            shown = None if text is None else shorten(self.secrets.hide(text), 4096)
             self._send(TaskCondition(self.generation, shown))
 
     def _send(self, message: msgspec.Struct) -> None:

@@ -7,15 +7,16 @@ The other end of the pipe is the supervisor, see :mod:`engine.model.log_line`. A
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 
 from engine.model.log_levels import ROOT, effective, number_of
 from engine.model.log_line import RECORD_SEPARATOR
+from engine.model.secret import Secrets
 
 _LONGEST: Final = 60 * 1024
 """Below the length at which the reader takes a line for two."""
@@ -36,7 +37,7 @@ def configure(level: str = "info", **bound: Any) -> None:
         bound: what every event is to carry (``connector``, ``task``).
     """
     structlog = _structlog()
-    _LEVELS.default, _LEVELS.root, _LEVELS.by_name = level, None, {}
+    _STATE.default, _STATE.root, _STATE.by_name = level, None, {}
     structlog.configure(
         processors=[
             _drop_unwanted,
@@ -54,49 +55,81 @@ def configure(level: str = "info", **bound: Any) -> None:
     logging.basicConfig(handlers=[handler], level=least, force=True)
 
 
+def hide(secrets: Secrets) -> None:
+    """Let none of these values leave this process in an event or in what Python code prints.
+
+    Args:
+        secrets: may grow later.
+    """
+    _STATE.secrets = secrets
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        plain = stream.stream if isinstance(stream, _Hiding) else stream
+        setattr(sys, name, _Hiding(plain, secrets))
+
+
+class _Hiding:
+    """A stream for texts that hides secrets in each text that is written; else the other stream."""
+
+    def __init__(self, stream: TextIO, secrets: Secrets) -> None:
+        self.stream = stream
+        self._secrets = secrets
+
+    def write(self, text: str) -> int:
+        return self.stream.write(self._secrets.hide(text) if self._secrets else text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 def set_levels(levels: Mapping[str, str]) -> None:
     """Change how much is written; these levels hold in place of all that were set before.
 
     Args:
         levels: by logger, ``root`` among them; what is not named stays as it was configured.
     """
-    for name in _LEVELS.by_name:
+    for name in _STATE.by_name:
         logging.getLogger(name).setLevel(logging.NOTSET)
-    _LEVELS.by_name = {name: level for name, level in levels.items() if name != ROOT}
-    _LEVELS.root = levels.get(ROOT)
-    for name, level in _LEVELS.by_name.items():
+    _STATE.by_name = {name: level for name, level in levels.items() if name != ROOT}
+    _STATE.root = levels.get(ROOT)
+    for name, level in _STATE.by_name.items():
         logging.getLogger(name).setLevel(number_of(level))
     # libraries are as talkative as we are only when somebody asks for it
-    least = max(number_of(_LEVELS.default), logging.INFO)
-    logging.getLogger().setLevel(number_of(_LEVELS.root) if _LEVELS.root else least)
+    least = max(number_of(_STATE.default), logging.INFO)
+    logging.getLogger().setLevel(number_of(_STATE.root) if _STATE.root else least)
     _structlog().configure(wrapper_class=_wrapper())
 
 
 @dataclass(slots=True)
-class _Levels:
+class _State:
     """What holds in this process."""
 
     default: str = "info"
     root: str | None = None
     by_name: Mapping[str, str] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
 
     def number(self, logger: str) -> int:
         return number_of(effective(self.by_name, logger, self.root or self.default))
 
 
-_LEVELS: Final = _Levels()
+_STATE: Final = _State()
 
 
 def _wrapper() -> Any:
     """Methods for the least severe level that any logger writes; the others do nothing."""
-    every = (_LEVELS.root or _LEVELS.default, *_LEVELS.by_name.values())
+    every = (_STATE.root or _STATE.default, *_STATE.by_name.values())
     least = min(map(number_of, every))
     # structlog knows no others
     return _structlog().make_filtering_bound_logger(min(max(least, logging.DEBUG), 50))
 
 
 def _drop_unwanted(logger: "_Writer", method: str, event: dict[str, Any]) -> dict[str, Any]:
-    if _LEVELS.by_name and number_of(method) < _LEVELS.number(logger.name):
+    if _STATE.by_name and number_of(method) < _STATE.number(logger.name):
         raise _structlog().DropEvent
     return event
 
@@ -149,6 +182,8 @@ def _encode(
         line = msgspec.json.encode(_shortened(event))
     if len(line) > _LONGEST:
         line = msgspec.json.encode(_shortened(event))
+    if _STATE.secrets:
+        line = _STATE.secrets.hide_in_json(line)
     return (line,), {}
 
 
