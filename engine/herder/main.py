@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from pathlib import Path
 from typing import Final
 
@@ -230,7 +230,7 @@ class HerderProcess:
         await asyncio.wait((planning,), timeout=_HEAD_START)
         if planning.done() and isinstance(planning.exception(), StartRefusedError):
             return await self._outcome(planning)
-        await self._let_tasks_go_first()
+        await self._let_tasks_go_first(publisher)
         files = ConnectorFiles(self._boot, connectors)
         self.herder = StandaloneHerder(
             connectors, self._table, planner, self._facts, files, self._request_upgrade
@@ -251,11 +251,11 @@ class HerderProcess:
             planning.cancel()
             await self._close(close)
 
-    async def _let_tasks_go_first(self) -> None:
+    async def _let_tasks_go_first(self, wanted: Sized) -> None:
         """The REST API's modules would take a processor from tasks that connect just now."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _TASKS_FIRST
-        while not self._table.are_on_their_way() and loop.time() < deadline:  # noqa: ASYNC110
+        while not self._table.are_on_their_way(len(wanted)) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_AGAIN)  # slots are memory: nothing tells when they change
 
     async def _outcome(self, planning: "asyncio.Future[None]") -> int:

@@ -128,9 +128,9 @@ class TaskTable:
             return report.trace or report.reason
         return explain(Facts(task, death, report.condition, report.retry_in))
 
-    def are_on_their_way(self) -> bool:
-        """Whether every task that is there has moved a record or is in no hurry to."""
-        return all(
+    def are_on_their_way(self, count: int) -> bool:
+        """Whether there are so many tasks, and each has moved a record or is in no hurry to."""
+        return len(self._reports) >= count and all(
             report.condition not in (Condition.STARTING, Condition.RUNNING)
             or (task in self._slots and self._slots[task]["first_ack_ns"] > 0)
             for task, (report, _) in self._reports.items()

@@ -39,7 +39,8 @@ _OUTSIDE: Final = re.compile(r"outside allowed range (-?\d+)\.\.(-?\d+)")
 _UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)"')
 
 _SHARED_DEFAULTS: Final = {
-    "reconnect.backoff.ms": "100",
+    # also half of the least time between connections to brokers that metadata has named
+    "reconnect.backoff.ms": "20",
     # a topic that was just made has no leader yet: ask again soon, then less and less often
     "topic.metadata.refresh.fast.interval.ms": "10",
     "reconnect.backoff.max.ms": "1000",
