@@ -1,12 +1,11 @@
 """What is to be done about a task; see :mod:`engine.model.lifecycle`."""
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.model.lifecycle_event import Timer
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(msgspec.Struct, frozen=True):
     """Make a process of this generation.
 
     Attributes:
@@ -18,37 +17,31 @@ class Spawn:
     takes_turn: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(msgspec.Struct, frozen=True):
     """Have the process write down what its threads are at; the answer is the event ``Dumped``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terminate:
+class Terminate(msgspec.Struct, frozen=True):
     """Ask the process to end: order, SIGTERM, SIGCONT."""
 
     is_final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(msgspec.Struct, frozen=True):
     """Make the process write its stacks and die: SIGABRT, SIGCONT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(msgspec.Struct, frozen=True):
     """End the process and its group: SIGKILL."""
 
 
-@dataclass(frozen=True, slots=True)
-class TellTarget:
+class TellTarget(msgspec.Struct, frozen=True):
     """Order a pause or a resume."""
 
     is_paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(msgspec.Struct, frozen=True):
     """Set the task's timer, in place of the one it had."""
 
     timer: Timer
@@ -56,13 +49,11 @@ class Arm:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Disarm:
+class Disarm(msgspec.Struct, frozen=True):
     """Take back the task's timer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True):
     """Tell the world; named as in :class:`engine.wire.message.TaskEvent`."""
 
     event: str

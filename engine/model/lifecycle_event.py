@@ -3,9 +3,10 @@
 An event about a process carries that process's generation.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from engine.model.exit_status import ExitStatus
 from engine.model.supervision import Supervision
@@ -22,8 +23,7 @@ class Timer(StrEnum):
     KILL = "kill"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The task is to run with this configuration."""
 
     config_hash: str
@@ -31,44 +31,38 @@ class Wanted:
     supervision: Supervision
 
 
-@dataclass(frozen=True, slots=True)
-class Unwanted:
+class Unwanted(msgspec.Struct, frozen=True):
     """The task is to end; for good, unless the whole engine stops and comes back later."""
 
     is_final: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRequested:
+class RestartRequested(msgspec.Struct, frozen=True):
     """An operator wants a fresh process."""
 
 
-@dataclass(frozen=True, slots=True)
-class BecameReady:
+class BecameReady(msgspec.Struct, frozen=True):
     """``start()`` has returned."""
 
     generation: int
     is_paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PauseDone:
+class PauseDone(msgspec.Struct, frozen=True):
     """The process obeyed a pause or a resume."""
 
     generation: int
     is_paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(msgspec.Struct, frozen=True):
     """The process says what it waits for, or that the wait is over."""
 
     generation: int
     text: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """The process is gone and reaped, or was never made (``status`` is None).
 
     Attributes:
@@ -100,16 +94,14 @@ class Exited:
     committed_after: list[Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PutOff:
+class PutOff(msgspec.Struct, frozen=True):
     """The process was not made, for the budget of restarts is used up for so many seconds."""
 
     generation: int
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class FellSilent:
+class FellSilent(msgspec.Struct, frozen=True):
     """No heartbeat for longer than the stage allows."""
 
     generation: int
@@ -118,8 +110,7 @@ class FellSilent:
     in_hand: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stalled:
+class Stalled(msgspec.Struct, frozen=True):
     """The loop turns, so many records wait, and none has moved for so many seconds."""
 
     generation: int
@@ -127,22 +118,19 @@ class Stalled:
     backlog: int
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """A record moved, or none waits any more."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dumped:
+class Dumped(msgspec.Struct, frozen=True):
     """The stacks of the process are written down, as far as they can be had."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(msgspec.Struct, frozen=True):
     """A timer has run out.
 
     Attributes:

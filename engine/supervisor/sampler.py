@@ -3,11 +3,12 @@
 import contextlib
 import itertools
 from collections.abc import Sequence
-from typing import Final
-
-import psutil
+from typing import TYPE_CHECKING, Final
 
 from engine.wire.message import Sample
+
+if TYPE_CHECKING:
+    import psutil
 
 _EVERY: Final = 5
 """Ticks until the same task is sampled again."""
@@ -26,6 +27,8 @@ class Sampler:
         Args:
             tasks: (connector, task, pid) of all that have a process.
         """
+        import psutil  # noqa: PLC0415 (the first tasks do not wait for it)
+
         turn = next(self._ticks) % _EVERY
         alive = {pid for _, _, pid in tasks}
         for pid in self._processes.keys() - alive:
@@ -39,6 +42,8 @@ class Sampler:
         return samples
 
     def _measure(self, connector: str, task: int, pid: int) -> Sample:
+        import psutil  # noqa: PLC0415 (see above)
+
         process = self._processes.get(pid)
         if process is None:
             process = self._processes[pid] = psutil.Process(pid)

@@ -22,6 +22,7 @@ import setproctitle
 
 from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_OK, EXIT_SOFTWARE
 from engine.plugins.built_in import BUILT_IN
+from engine.task.deferred_module import deferred
 from engine.task.identity import assume
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
@@ -62,7 +63,8 @@ def main(argv: Sequence[str]) -> int:
     sock = socket.socket(fileno=int(argv[0]))
     channel: Channel[SupervisorToZygote] = Channel(sock, SupervisorToZygote)
     try:
-        entries = _preload_own()
+        with deferred("asyncio"):
+            entries = _preload_own()
         received = channel.receive()
         if received is None:
             return EXIT_OK  # the supervisor was not to run after all

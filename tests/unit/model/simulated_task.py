@@ -4,7 +4,9 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitStatus
