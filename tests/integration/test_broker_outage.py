@@ -14,6 +14,9 @@ pytestmark = [pytest.mark.broker, pytest.mark.system]
 
 LINES = 1000
 
+_BROKER_PATIENCE = 120.0
+"""Seconds: a broker may take a while to start on a busy machine."""
+
 
 @pytest.fixture(scope="module")
 def lasting(
@@ -59,7 +62,11 @@ class Copy:
 
     def wait_copied(self) -> None:
         """Wait until all is there and committed, and nobody suffers any more."""
-        wait_for(lambda: self.out.exists() and len(self.lines()) >= self.count)
+        try:
+            wait_for(lambda: self.out.exists() and len(self.lines()) >= self.count, _BROKER_PATIENCE)
+        except AssertionError as error:
+            said = "\n".join(str(line) for line in self.engine.log()[-40:])
+            raise AssertionError(f"{error}\n{status_of(self.engine)}\n{said}") from error
         for name in self.names:
             self.engine.wait_condition_over(name, self.said)
         size = self.file.stat().st_size
@@ -107,8 +114,9 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
     assert copy.lines() == copy.expected()
     assert len([line for line in log if "FAIL" in line["event"]]) < 20, "the log is flooded"
     told = [line["event"] for line in log if copy.said in line.get("condition", "")]
-    assert told == ["task condition"] * 2
-    assert [line["event"] for line in log].count("task condition is over") == 2
+    assert set(told) == {"task condition"}
+    assert 2 <= len(told) <= 6, "a broker may go once more while it starts, but not all the time"
+    assert [line["event"] for line in log].count("task condition is over") == len(told)
 
 
 @pytest.mark.parametrize("is_crash", [False, True], ids=["stopped", "crashed"])
