@@ -63,7 +63,9 @@ class Copy:
     def wait_copied(self) -> None:
         """Wait until all is there and committed, and nobody suffers any more."""
         try:
-            wait_for(lambda: self.out.exists() and len(self.lines()) >= self.count, _BROKER_PATIENCE)
+            wait_for(
+                lambda: self.out.exists() and len(self.lines()) >= self.count, _BROKER_PATIENCE
+            )
         except AssertionError as error:
             said = "\n".join(str(line) for line in self.engine.log()[-40:])
             raise AssertionError(f"{error}\n{status_of(self.engine)}\n{said}") from error
