@@ -1,7 +1,8 @@
 """The herder's process: ``python -P -m engine.cli.herder_process SOCKET_FD BOOT_FD``.
 
 Only here herder and REST API meet; the latter is imported when the tasks are on their way already.
-With ``check`` in place of the descriptors everything is imported, and nothing done.
+``check DATA_DIR`` in place of the descriptors only says, by exit code and on standard error,
+whether a herder could take over from an older one, and that one from it.
 """
 
 import importlib
@@ -9,6 +10,7 @@ import select
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.herder.herder import Herder
 from engine.herder.main import Close, run
@@ -26,9 +28,8 @@ async def serve_rest(herder: Herder, sock: socket.socket) -> Close:
 
 def main(argv: Sequence[str]) -> int:
     """Be a herder; the process's exit code."""
-    if argv == ["check"]:
-        importlib.import_module("engine.rest.server")
-        return 0
+    if argv[0] == "check":
+        return _check(Path(argv[1]))
     socket_fd, boot_fd = map(int, argv)
     sock = socket.socket(fileno=socket_fd)
     select.select((sock,), (), ())  # greeted, or left alone
@@ -37,6 +38,20 @@ def main(argv: Sequence[str]) -> int:
     boot = unseal(boot_fd, HerderBoot)
     configure(boot.log_level)
     return run(sock, boot, serve_rest)
+
+
+def _check(data_dir: Path) -> int:
+    from engine.storage.schemas import newer, without_way_back  # noqa: PLC0415 (used here alone)
+
+    importlib.import_module("engine.rest.server")
+    problems = newer(data_dir)
+    problems += [
+        f"{file} would be migrated, and the running version could not use it any more;"
+        " restart the service instead"
+        for file in without_way_back(data_dir)
+    ]
+    print("\n".join(problems), file=sys.stderr, end="")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ _SUBCOMMANDS: Final = {
     "standalone": ("engine.cli.standalone", "run a worker with its connectors on this machine"),
     "ctl": ("engine.cli.ctl", "look at and change a running engine"),
     "doctor": ("engine.cli.doctor.command", "look for what is to be mended"),
+    "state": ("engine.cli.state", "back up and restore a worker's state"),
     "kafka": ("engine.cli.kafka", "run the embedded Apache Kafka by itself"),
     "demo": ("engine.cli.demo", "copy a log file through Kafka and watch it"),
 }
-_WITHOUT_PROCESSES: Final = ("ctl", "doctor")
+_WITHOUT_PROCESSES: Final = ("ctl", "doctor", "state")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence, Sized
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ from engine.herder.task_publisher import TaskPublisher
 from engine.herder.task_table import TaskTable
 from engine.herder.worker_connectors import Parts, WorkerConnectors
 from engine.model.task_id import TaskId
-from engine.storage.config_store import SqliteConfigStore
+from engine.storage.config_store import HistoryBounds, SqliteConfigStore
 from engine.storage.database import StoreError
 from engine.storage.status_store import SqliteStatusStore
 from engine.wire.channel import Channel, shorten
@@ -92,7 +92,7 @@ class HerderProcess:
         self._facts.journal_file = data_dir / "journal" / "events.jsonl"
         self._table = TaskTable(boot.worker_id, data_dir / "logs")
         self._statuses = SqliteStatusStore(data_dir / "herder.db")
-        self._configs = SqliteConfigStore(data_dir / "herder.db")
+        self._configs = SqliteConfigStore(data_dir / "herder.db", _history(boot.worker))
         self._running: list[TaskId] = []
         self._epoch = 0
         self._listener: socket.socket | None = None
@@ -293,6 +293,13 @@ class HerderProcess:
         self._store_events()
         self._configs.close()
         self._statuses.close()
+
+
+def _history(worker: Mapping[str, str]) -> HistoryBounds:
+    return HistoryBounds(
+        int(worker.get("engine.config.history.versions", HistoryBounds().versions)),
+        seconds(worker, "engine.config.history.retention.ms", 366 * 86400.0),
+    )
 
 
 def _check_plugins() -> None:

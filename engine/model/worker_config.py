@@ -100,6 +100,21 @@ class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
         importance=HIGH,
         doc="Where configurations, offsets, statuses and logs are kept.",
     )
+    config_history_versions: int = key(
+        "engine.config.history.versions",
+        default=100,
+        importance=LOW,
+        doc="How many versions of a connector's configuration are kept, the present one included.",
+        check=at_least(1),
+    )
+    config_history_retention: float = key(
+        "engine.config.history.retention.ms",
+        default=366 * 86400.0,
+        milliseconds=True,
+        importance=LOW,
+        doc="How long versions are kept that are no longer in use; -1 for ever.",
+        check=at_least(-1),
+    )
     plan_timeout: float = key(
         "engine.plan.timeout.ms",
         default=10.0,

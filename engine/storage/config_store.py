@@ -74,11 +74,45 @@ class ConfigStore(Protocol):
         """Keep a single value."""
 
 
-class SqliteConfigStore:
-    """:class:`ConfigStore` in the herder's SQLite file."""
+@dataclass(frozen=True, slots=True)
+class HistoryBounds:
+    """How much is kept of what configurations were.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        versions: of each connector, the present one included.
+        retention: seconds for which versions are kept that are not in use; negative for ever.
+    """
+
+    versions: int = 100
+    retention: float = -1.0
+
+
+class SqliteConfigStore:
+    """:class:`ConfigStore` in the herder's SQLite file.
+
+    Args:
+        path: the file.
+        bounds: of the histories.
+    """
+
+    def __init__(self, path: Path, bounds: HistoryBounds | None = None) -> None:
+        self._bounds = bounds or HistoryBounds()
         self._database = Database(path, HERDER_MIGRATIONS)
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        """Versions that are too old and not in use; at each start, which is often enough."""
+        if self._bounds.retention < 0:
+            return
+        with self._database.transaction() as sql:
+            sql.execute(
+                "DELETE FROM config_history"
+                " WHERE changed_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)"
+                " AND NOT EXISTS (SELECT 1 FROM connector"
+                " WHERE connector.name = config_history.name"
+                " AND connector.version = config_history.version)",
+                (f"-{self._bounds.retention:.0f} seconds",),
+            )
 
     def connectors(self) -> list[StoredConnector]:
         """See the protocol."""
@@ -109,8 +143,13 @@ class SqliteConfigStore:
                     "INSERT INTO config_history (name, version, config) VALUES (?, ?, ?)",
                     (connector.name, version, config),
                 )
+                sql.execute(
+                    "DELETE FROM config_history WHERE name = ? AND version <= ?",
+                    (connector.name, version - self._bounds.versions),
+                )
             sql.execute(
-                "INSERT INTO connector VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                "INSERT INTO connector (name, config, target_state, origin, version)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
                 " config = excluded.config, target_state = excluded.target_state,"
                 " origin = excluded.origin, version = excluded.version",
                 (connector.name, config, connector.target_state, connector.origin, version),
@@ -118,7 +157,8 @@ class SqliteConfigStore:
             sql.execute("DELETE FROM plan WHERE name = ?", (connector.name,))
             if connector.plan is not None:
                 sql.execute(
-                    "INSERT INTO plan VALUES (?, ?)", (connector.name, _text(connector.plan))
+                    "INSERT INTO plan (name, plan) VALUES (?, ?)",
+                    (connector.name, _text(connector.plan)),
                 )
         return StoredConnector(
             connector.name, connector.config, connector.target_state, connector.origin, version,
@@ -139,7 +179,7 @@ class SqliteConfigStore:
     def put_plan(self, name: str, plan: StoredPlan) -> None:
         """See the protocol."""
         with self._database.transaction() as sql:
-            sql.execute("REPLACE INTO plan VALUES (?, ?)", (name, _text(plan)))
+            sql.execute("REPLACE INTO plan (name, plan) VALUES (?, ?)", (name, _text(plan)))
 
     def delete(self, names: Iterable[str]) -> None:
         """See the protocol."""
@@ -167,7 +207,7 @@ class SqliteConfigStore:
     def put_fact(self, name: str, value: str) -> None:
         """See the protocol."""
         with self._database.transaction() as sql:
-            sql.execute("REPLACE INTO fact VALUES (?, ?)", (name, value))
+            sql.execute("REPLACE INTO fact (name, value) VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.errors import ConnectError
+from engine.storage.migration import NewerSchemaError, migrate
 
 
 class StoreError(ConnectError):
@@ -19,7 +20,8 @@ class Database:
 
     Args:
         path: the file; made when it does not exist.
-        migrations: one script per schema version, in order; only new ones are ever appended.
+        migrations: one script per schema version, in order; only new ones are ever appended, those
+            that only add as :class:`engine.storage.migration.Additive`.
         durable: whether a finished transaction survives a power failure, too. A killed process
             never loses one.
         patience: seconds to wait for another writer.
@@ -48,16 +50,12 @@ class Database:
         execute("PRAGMA journal_mode = WAL")
         execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         execute("PRAGMA foreign_keys = ON")
-        (version,) = execute("PRAGMA user_version").fetchone()
-        if version > len(migrations):
-            raise StoreError(
-                f"{self.path} was written by a newer engine: its schema version is {version}, this"
-                f" engine knows {len(migrations)}; use that engine again, or another data directory"
-            )
-        for number in range(version, len(migrations)):
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; COMMIT"
-            )
+        try:
+            migrate(self._connection, self.path, migrations)
+        except NewerSchemaError as error:
+            raise StoreError(str(error)) from error
+        except OSError as error:
+            raise StoreError(f"{self.path}: it cannot be copied: {error.strerror}") from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -18,7 +18,7 @@ from engine.model.error_policy import QueueLimits, Stage
 from engine.storage.connector_file import connector_file
 from engine.storage.database import Database, StoreError
 
-_SCHEMA: Final = (
+DEAD_LETTER_MIGRATIONS: Final = (
     """
     CREATE TABLE IF NOT EXISTS letters (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -159,7 +159,7 @@ class DeadLetterStore:
         if self._opened is None:
             with _os_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._opened = Database(self.path, _SCHEMA)
+            self._opened = Database(self.path, DEAD_LETTER_MIGRATIONS)
         return self._opened
 
     def _read(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from engine.api.record import Offset, Partition
 from engine.storage.connector_file import connector_file
 from engine.storage.database import Database, StoreError
 
-_SCHEMA: Final = (
+OFFSET_MIGRATIONS: Final = (
     """
     CREATE TABLE IF NOT EXISTS offsets (
         canonical TEXT PRIMARY KEY,
@@ -121,7 +121,9 @@ class OffsetStore:
     def limit_batch(self, topic: str, size: int) -> None:
         """Remember the largest batch in bytes that a topic takes."""
         with self._database().transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO batch_limits VALUES (?, ?)", (topic, size))
+            connection.execute(
+                "INSERT OR REPLACE INTO batch_limits (topic, bytes) VALUES (?, ?)", (topic, size)
+            )
 
     def batch_limit(self) -> int | None:
         """The largest batch that every topic with a known limit takes."""
@@ -146,7 +148,7 @@ class OffsetStore:
         if self._writer is None:
             with _os_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = Database(self.path, _SCHEMA, durable=False)
+            self._writer = Database(self.path, OFFSET_MIGRATIONS, durable=False)
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None

@@ -54,7 +54,8 @@ class SqliteStatusStore:
         """See the protocol; nothing happens for a connector that is gone."""
         with self._database.transaction() as sql:
             sql.execute(
-                "REPLACE INTO connector_status SELECT name, ?, ? FROM connector WHERE name = ?",
+                "REPLACE INTO connector_status (name, state, trace)"
+                " SELECT name, ?, ? FROM connector WHERE name = ?",
                 (state, trace, name),
             )
 
@@ -79,7 +80,7 @@ class SqliteStatusStore:
                     )
                     continue
                 sql.execute(
-                    "REPLACE INTO task_status VALUES (?, ?, ?, ?)",
+                    "REPLACE INTO task_status (connector, task, seq, report) VALUES (?, ?, ?, ?)",
                     (report.connector, report.task, event.seq, _JSON.encode(report).decode()),
                 )
 

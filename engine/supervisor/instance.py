@@ -1,10 +1,16 @@
 """One engine per data directory, and a number for each of its runs."""
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 EXIT_ALREADY_RUNNING = 100
+
+FORMAT: Final = 1
+"""Of the arrangement of files in a data directory."""
 
 
 class DataDirError(Exception):
@@ -39,9 +45,10 @@ class Instance:
         try:
             for name in (".", "tasks", "logs", "journal", "deaths", "offsets"):
                 (data_dir / name).mkdir(mode=0o750, parents=True, exist_ok=True)
-            self.lock_fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self.lock_fd = _open_lock(data_dir)
             try:
-                self._lock(data_dir)
+                _lock(self.lock_fd, data_dir)
+                _check_format(data_dir)
                 self.epoch = _next_epoch(data_dir / "epoch")
             except (OSError, DataDirError):
                 os.close(self.lock_fd)
@@ -52,16 +59,53 @@ class Instance:
                 "choose another with engine.data.dir"
             ) from error
 
-    def _lock(self, data_dir: Path) -> None:
-        try:
-            fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(self.lock_fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise AlreadyRunningError(
-                f"data directory {data_dir} is in use by another engine (pid {pid})"
-            ) from None
-        os.ftruncate(self.lock_fd, 0)
-        os.pwrite(self.lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+@contextlib.contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Nobody else uses the data directory meanwhile; it must be there.
+
+    Raises:
+        AlreadyRunningError: an engine uses it.
+        OSError: its lock cannot be opened.
+    """
+    fd = _open_lock(data_dir)
+    try:
+        _lock(fd, data_dir)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _open_lock(data_dir: Path) -> int:
+    return os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+def _lock(fd: int, data_dir: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise AlreadyRunningError(
+            f"data directory {data_dir} is in use by another engine (pid {pid})"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def _check_format(data_dir: Path) -> None:
+    """Refuse what a newer engine has arranged in another way; what is in files has versions too."""
+    path = data_dir / "format"
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        path.write_text(f"{FORMAT}\n", encoding="ascii")
+        return
+    if text != str(FORMAT):
+        raise DataDirError(
+            f"data directory {data_dir} has format {text[:20]!r}, this engine knows {FORMAT}: use"
+            " the engine that made it, restore a backup of before (engine state restore), or choose"
+            " another directory with engine.data.dir"
+        )
 
 
 def _next_epoch(path: Path) -> int:

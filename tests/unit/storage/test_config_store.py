@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,12 @@ import pytest
 
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.storage.config_store import SqliteConfigStore, StoredConnector, StoredPlan
+from engine.storage.config_store import (
+    HistoryBounds,
+    SqliteConfigStore,
+    StoredConnector,
+    StoredPlan,
+)
 from engine.storage.database import Database, StoreError
 from engine.storage.herder_database import HERDER_MIGRATIONS
 from engine.storage.status_store import SqliteStatusStore
@@ -44,6 +51,30 @@ def test_what_was_put_is_there_after_opening_again(
     again = SqliteConfigStore(tmp_path / "herder.db")
     assert again.connectors() == sorted(put, key=lambda c: c.name)
     again.close()
+
+
+def test_histories_are_bounded_by_number_and_by_age_and_what_is_in_use_stays(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "herder.db"
+    store = SqliteConfigStore(path, HistoryBounds(versions=3))
+    for number in range(10):
+        store.put(wanted(k=str(number)))
+    store.put(wanted("gone"))
+    store.delete(["gone"])
+    assert [version for version, _ in store.history("c")] == [8, 9, 10]
+    store.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE config_history SET changed_at = '2020-01-01T00:00:00.000Z'")
+        database.commit()
+    for_ever = SqliteConfigStore(path, HistoryBounds(3, retention=-1))
+    assert len(for_ever.history("c") + for_ever.history("gone")) == 5
+    for_ever.close()
+    store = SqliteConfigStore(path, HistoryBounds(3, retention=86400.0))
+    assert store.history("c") == [(10, {"k": "9"})]
+    assert store.history("gone") == []
+    assert store.put(wanted(k="new")).version == 11
+    store.close()
 
 
 def test_every_change_has_a_version_and_an_equal_configuration_has_none(

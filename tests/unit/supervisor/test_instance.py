@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.supervisor.instance import AlreadyRunningError, DataDirError, Instance
+from engine.supervisor.instance import AlreadyRunningError, DataDirError, Instance, held
 
 PROGRAM = """
 import sys
@@ -118,3 +118,23 @@ def test_a_broken_number_of_the_last_run_is_refused(tmp_path: Path, text: str) -
     (tmp_path / "epoch").write_text(text, encoding="latin-1")
     with pytest.raises(DataDirError, match=r"epoch holds .* where the number of the last run"):
         Instance(tmp_path)
+
+
+def test_what_a_newer_engine_has_arranged_is_refused_and_left_alone(tmp_path: Path) -> None:
+    assert run_once(tmp_path) == 1
+    assert (tmp_path / "format").read_text() == "1\n"
+    (tmp_path / "format").write_text("2\n")
+    before = listing(tmp_path)
+    with pytest.raises(DataDirError, match=r"has format '2', this engine knows 1: use the engine"):
+        Instance(tmp_path)
+    del before["lock"]
+    after = listing(tmp_path)
+    del after["lock"]
+    assert after == before
+
+
+def test_a_directory_is_held_against_engines_and_no_run_is_counted(tmp_path: Path) -> None:
+    assert run_once(tmp_path) == 1
+    with held(tmp_path), pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}"):
+        Instance(tmp_path)
+    assert run_once(tmp_path) == 2
