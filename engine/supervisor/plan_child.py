@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from engine.model.exit_status import ExitStatus
 from engine.supervisor.child import signal_group
+from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
-from engine.supervisor.zygote import Request, Zygote
+from engine.supervisor.zygote import Zygote
 from engine.wire.message import Fork, Plan
 
 
@@ -34,7 +35,7 @@ class PlanChild:
         self._reaper = reaper
         self._on_ended = on_ended
         self._pid: int | None = None
-        self._request: Request | None = None
+        self._request: ForkRequest | None = None
         self._zygote: Zygote | None = None
         self._is_late = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -43,7 +44,7 @@ class PlanChild:
         """Ask for the process; the deadline runs from here."""
         socket_fd, request_fd = self._descriptors
         fork = Fork(token, "plan", self._plan.title, os.getpid())
-        self._request = Request(
+        self._request = ForkRequest(
             fork, (socket_fd, output.write_fd, request_fd), self._forked, self._failed
         )
         self._zygote = zygote

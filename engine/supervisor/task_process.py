@@ -14,11 +14,12 @@ import msgspec
 
 from engine.model.exit_status import ExitStatus
 from engine.supervisor.child import signal_group
+from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.handover import ProcessHandover
 from engine.supervisor.log import Log
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.strays import kill_strays
-from engine.supervisor.zygote import Request, Zygote
+from engine.supervisor.zygote import Zygote
 from engine.wire.channel import Channel
 from engine.wire.message import Fork, Stop, TaskToSupervisor
 
@@ -77,7 +78,7 @@ class TaskProcess:
         self._listeners = listeners
         self._pidfd = -1
         self._control: Channel[TaskToSupervisor] | None = None
-        self._request: Request | None = None
+        self._request: ForkRequest | None = None
 
     def start(self, generation: int, descriptors: Sequence[int]) -> None:
         """Ask the zygote for one; there must be none.
@@ -103,7 +104,7 @@ class TaskProcess:
             generation=generation,
         )
         control_end = theirs.detach()
-        self._request = Request(
+        self._request = ForkRequest(
             fork,
             (control_end, *descriptors),
             on_forked=lambda pid: self._forked(pid, control_end),

@@ -3,11 +3,7 @@
 import asyncio
 import collections
 import contextlib
-import os
 import signal
-import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -15,6 +11,7 @@ import msgspec
 from engine.model.exit_status import ExitStatus
 from engine.supervisor.backoff import Backoff
 from engine.supervisor.child import signal_group
+from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.launch import HeadStart, launch_zygote
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
@@ -22,7 +19,6 @@ from engine.supervisor.reaper import Reaper
 from engine.supervisor.spares import Spares
 from engine.wire.channel import Channel
 from engine.wire.message import (
-    Fork,
     Forked,
     ForkFailed,
     Preload,
@@ -34,34 +30,6 @@ from engine.wire.message import (
 _HANGS_AFTER: Final = 10.0
 _LONGEST_PRELOAD: Final = 60.0
 _MOST_AT_ONCE: Final = 16
-
-_SPARE_TOKEN: Final = 0
-_FIRST_FILL_AFTER: Final = 1.0
-"""Seconds from the zygote's start: the first tasks have their processes by then."""
-
-_REFILL_AFTER: Final = 0.02
-"""Seconds from the use of a spare: the task that got it has started by then."""
-
-_SPARE_AGAIN: Final = 1.0
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """A process that is wanted.
-
-    Attributes:
-        descriptors: what goes with the message; they stay open until the answer.
-        on_forked: called with the pid.
-        on_failed: called with the reason instead.
-        is_cancelled: nobody wants it any more; if it comes all the same, ``on_forked`` is called.
-    """
-
-    fork: Fork
-    descriptors: Sequence[int]
-    on_forked: Callable[[int], None]
-    on_failed: Callable[[str], None]
-    is_cancelled: bool = False
-    sent_at: float = field(default=0.0)
 
 
 class Zygote:
@@ -86,8 +54,8 @@ class Zygote:
         self._log = log
         self._reaper = reaper
         self._preload = preload
-        self._waiting: collections.deque[Request] = collections.deque()
-        self._sent: dict[int, Request] = {}
+        self._waiting: collections.deque[ForkRequest] = collections.deque()
+        self._sent: dict[int, ForkRequest] = {}
         self._channel: Channel[ZygoteToSupervisor] | None = None
         self._is_ready = False
         self._is_held = False
@@ -97,11 +65,10 @@ class Zygote:
         self._started_at = 0.0
         self._is_closing = False
         self._backoff = Backoff()
-        self._spares = Spares(reaper, spares)
-        self._refill: asyncio.TimerHandle | None = None
         self._first = head_start.zygote if head_start else None
         pipe = head_start.zygote_output if head_start else None
         self._output: LogPipe | None = LogPipe(log, {"process": "zygote"}, None, pipe)
+        self._spares = Spares(reaper, spares, self._output.write_fd, self._submit_spare)
         self.pid: int | None = None
         self.restarts = 0
 
@@ -151,18 +118,14 @@ class Zygote:
         self._is_held = is_held
         self._send_waiting()
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: ForkRequest) -> None:
         """Ask for a process; a task gets a spare one if there is one."""
-        if request.fork.kind == "task" and not self._is_held:
-            pid = self._spares.give(request.fork, request.descriptors)
-            if pid is not None:
-                request.on_forked(pid)
-                self._refill_later(_REFILL_AFTER)
-                return
+        if request.fork.kind == "task" and not self._is_held and self._spares.take(request):
+            return
         self._waiting.append(request)
         self._send_waiting()
 
-    def cancel(self, request: Request) -> None:
+    def cancel(self, request: ForkRequest) -> None:
         """Nobody wants it any more; it fails at once, unless its process is on its way."""
         request.is_cancelled = True
         if request in self._waiting:
@@ -191,53 +154,16 @@ class Zygote:
     def _may_send(self) -> bool:
         return self._is_ready and not self._is_held and len(self._sent) < _MOST_AT_ONCE
 
-    # ---- spare processes ----------------------------------------------------------------------
-
-    def _refill_later(self, seconds: float) -> None:
-        """Make spares when those who wait for a process have theirs."""
-        if self._refill is None and self._spares.missing > 0 and not self._is_closing:
-            loop = asyncio.get_running_loop()
-            self._refill = loop.call_later(seconds, self._make_spare)
-
-    def _make_spare(self) -> None:
-        self._refill = None
-        if self._is_closing or self._spares.missing <= 0:
-            return
-        if not self._is_ready or self._waiting or self._sent or self._output is None:
-            self._refill_later(_REFILL_AFTER)
-            return
-        try:
-            ours, theirs = Channel.pair()
-        except OSError:  # no descriptors are left; tasks go before spares
-            self._refill_later(_SPARE_AGAIN)
-            return
-        fork = Fork(_SPARE_TOKEN, "spare", "spare", os.getpid())
-        request = Request(
-            fork,
-            (theirs.fileno(), self._output.write_fd),
-            lambda pid: self._spare_made(pid, ours, theirs),
-            lambda _reason: self._spare_failed(ours, theirs),
-        )
+    def _submit_spare(self, request: ForkRequest) -> bool:
+        if not self._may_send() or self._waiting or self._sent:
+            return False
         self._waiting.append(request)
         self._send_waiting()
-
-    def _spare_made(self, pid: int, ours: socket.socket, theirs: socket.socket) -> None:
-        theirs.close()
-        try:
-            self._spares.add(pid, ours)
-        except OSError:
-            self._refill_later(_SPARE_AGAIN)
-            return
-        self._refill_later(0)
-
-    def _spare_failed(self, ours: socket.socket, theirs: socket.socket) -> None:
-        ours.close()
-        theirs.close()
-        self._refill_later(_SPARE_AGAIN)
+        return True
 
     # ---- what it says -------------------------------------------------------------------------
 
-    def _forget(self, token: int) -> Request | None:
+    def _forget(self, token: int) -> ForkRequest | None:
         request = self._sent.pop(token, None)
         if request is not None:
             self._reaper.fork_ends()
@@ -264,7 +190,7 @@ class Zygote:
                 self._is_ready = True
                 self._is_preloading = False
                 self._failed_preloads = 0
-                self._refill_later(_FIRST_FILL_AFTER)
+                self._spares.zygote_started()
             case ZygoteRefused(reason):
                 self._refused(reason)
             case Forked(token, pid):
@@ -350,9 +276,7 @@ class Zygote:
     def close(self) -> None:
         """End it for good."""
         self._is_closing = True
-        if self._refill is not None:
-            self._refill.cancel()
-        self._spares.kill()
+        self._spares.close()
         self.kill()
         if self._output:
             self._output.close()

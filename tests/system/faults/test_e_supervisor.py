@@ -313,3 +313,22 @@ def test_f68_a_task_comes_back_from_a_spare_while_the_zygote_hangs(
     assert after["pid"] == spare
     assert is_alive(zygote)
     kill(zygote, signal.SIGCONT)
+
+
+def test_a_spare_that_ends_is_replaced_and_none_outlives_the_engine(
+    own_engine: MakeEngine,
+) -> None:
+    engine = own_engine(connectors={"calm": {}}, worker={"engine.zygote.spares": "1"})
+    engine.start()
+    engine.wait_ready()
+    first = wait_for(lambda: engine.pid_of("engine: spare"))
+
+    kill(first)
+
+    def another() -> int | None:
+        found = engine.pid_of("engine: spare")
+        return found if found != first else None
+
+    second = wait_for(another)
+    assert engine.stop() == 0
+    assert not is_alive(second)

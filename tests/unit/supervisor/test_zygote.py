@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engine.model.exit_status import ExitStatus
+from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.reaper import Reaper
-from engine.supervisor.zygote import Request, Zygote
+from engine.supervisor.zygote import Zygote
 from engine.wire.channel import Channel
 from engine.wire.message import Fork, PlanRequest
 from engine.wire.sealed import seal
@@ -52,7 +53,7 @@ class Nursery:
         self.zygote = Zygote(read_log.log, self.reaper, preload, longest)
         self.output = os.open(os.devnull, os.O_WRONLY)
 
-    def ask(self, token: int) -> Request:
+    def ask(self, token: int) -> ForkRequest:
         """Want a process; it ends at once, for nobody listens to its answer."""
         ours, theirs = Channel.pair()
         ours.close()
@@ -73,7 +74,7 @@ class Nursery:
             close()
             self.failed.append((token, reason))
 
-        request = Request(fork, descriptors, on_forked, on_failed)
+        request = ForkRequest(fork, descriptors, on_forked, on_failed)
         self.zygote.submit(request)
         return request
 
