@@ -65,7 +65,7 @@ def test_a_running_engine_is_found_and_what_is_wrong_with_it_has_a_remedy(
     engine: SupervisedEngine,
 ) -> None:
     log = engine.data_dir / "logs" / "loud-0.log"
-    wait_for(lambda: SECRETS["a.password"] in log.read_text())
+    wait_for(lambda: SECRETS["harmless.to.us"] in log.read_text())
 
     shown = doctor(engine, "--bundle", str(engine.directory / "b.tar.gz"))
 
