@@ -143,3 +143,20 @@ def test_what_no_task_reads_leaves_the_hash_as_it_is(change: dict[str, object]) 
 def test_whatever_a_task_reads_changes_the_hash(change: dict[str, object]) -> None:
     changed = msgspec.structs.replace(ASSIGNMENT, **change)
     assert config_hash(changed) != config_hash(ASSIGNMENT)
+
+
+def test_tasks_are_on_their_way_when_each_has_moved_a_record_or_is_in_no_hurry(
+    table: TaskTable,
+) -> None:
+    assert not table.are_on_their_way(1), "it has not been told of"
+    slot_fd = os.memfd_create("slot")
+    os.ftruncate(slot_fd, SLOT_BYTES)
+    slot = Slot(memoryview(mmap.mmap(slot_fd, SLOT_BYTES)))
+    table.snapshot(report(Condition.STARTING), [slot_fd])
+    assert not table.are_on_their_way(1)
+    slot["first_ack_ns"] = 1
+    assert table.are_on_their_way(1)
+    slot["first_ack_ns"] = 0
+    table.apply(event("failed", report(Condition.FAILED)))
+    assert table.are_on_their_way(1)
+    assert not table.are_on_their_way(2)
