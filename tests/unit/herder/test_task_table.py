@@ -1,6 +1,7 @@
 """What a herder makes of the reports about tasks."""
 
 import asyncio
+import mmap
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from engine.herder.connector_entry import config_hash
 from engine.herder.task_table import TaskTable
-from engine.model.slot import SLOT_BYTES
+from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
 from engine.wire.message import Sample, TaskAssignment, TaskEvent, TaskReport
