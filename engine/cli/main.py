@@ -69,6 +69,18 @@ def platform_problem(version: tuple[int, ...], *, needs_processes: bool) -> str 
         return f"Linux 5.10 or newer is needed, this is {sys.platform}"
     try:
         os.close(os.pidfd_open(os.getpid()))
-    except (AttributeError, OSError):
-        return f"Linux 5.10 or newer with pidfd is needed, this is {os.uname().release}"
+    except (AttributeError, OSError) as error:
+        return _pidfd_problem(os.uname().release, error)
     return None
+
+
+def _pidfd_problem(release: str, error: Exception) -> str:
+    """A kernel that has pidfd and refuses it is filtered, which is another thing to mend."""
+    numbers = release.partition("-")[0].split(".")[:2]
+    if [int(part) for part in numbers if part.isdigit()] >= [5, 10] and isinstance(error, OSError):
+        return (
+            f"pidfd_open is refused ({error.strerror}) although this is Linux {release}: a filter"
+            " of system calls (seccomp) is in the way; allow pidfd_open, pidfd_send_signal and"
+            " waitid, or use a newer container runtime"
+        )
+    return f"Linux 5.10 or newer with pidfd is needed, this is {release}"

@@ -44,7 +44,7 @@ def read_worker(path: Path) -> Worker:
     Raises:
         ConfigFileError: the file cannot be read or understood.
         ConfigError: it holds values that cannot be.
-        BadStartError: no listener of it can be served.
+        BadStartError: no listener of it can be served, or there is no place for its state.
     """
     keys = read_worker_file(path)
     config = parse(WorkerConfig, keys)
@@ -61,7 +61,14 @@ def _data_dir(config: WorkerConfig, environ: Mapping[str, str]) -> Path:
         return Path(f"{config.offset_storage_file}.d")
     if environ.get("STATE_DIRECTORY"):
         return Path(environ["STATE_DIRECTORY"].partition(":")[0])
-    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "engine"
+    if environ.get("XDG_STATE_HOME"):
+        return Path(environ["XDG_STATE_HOME"]) / "engine"
+    try:
+        return Path.home() / ".local" / "state" / "engine"
+    except RuntimeError as error:  # a user without a name, as containers have them
+        raise BadStartError(
+            "this user has no home directory to keep state in: set engine.data.dir"
+        ) from error
 
 
 def _listener(config: WorkerConfig) -> tuple[str, str, int]:

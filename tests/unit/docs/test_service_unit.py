@@ -1,5 +1,6 @@
 """The unit for systemd says what the engine does, and lets it do little."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli.main import main
 from engine.cli.standalone_start import EXIT_BAD_CONFIG
 from engine.herder.main import EXIT_REFUSED
 from engine.supervisor.instance import EXIT_ALREADY_RUNNING
 
-SYSTEMD = Path(__file__).parents[3] / "etc" / "systemd"
+ETC = Path(__file__).parents[3] / "etc"
+SYSTEMD = ETC / "systemd"
 UNIT = SYSTEMD / "engine.service"
 
 
@@ -49,3 +52,16 @@ def test_systemd_finds_the_exposure_small_and_each_one_left_has_a_reason() -> No
         if line.startswith("✗"):
             key = re.split(r"[=/\s]", line.split()[1])[0]
             assert key in reasons, line
+
+
+def test_what_an_image_executes_is_a_command_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (ETC / "container" / "Containerfile").read_text().splitlines()
+    starts = [line.partition(" ")[2] for line in lines if line.startswith("ENTRYPOINT")]
+    probes = [line.partition("CMD ")[2] for line in lines if line.startswith("    CMD")]
+    for words in map(json.loads, (*starts, *probes)):
+        assert words[0] == "engine"
+        with pytest.raises(SystemExit) as ended:
+            main([*words[1:], "--help"])
+        assert ended.value.code == 0
+    assert len(starts) == len(probes) == 1
+    assert "usage: engine ctl list" in capsys.readouterr().out
