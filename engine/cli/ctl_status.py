@@ -160,9 +160,28 @@ def _task_details(task: Json) -> dict[str, Any]:
         "last progress": _ago(task["since_progress_seconds"]),
         "last commit": _ago(task["since_commit_seconds"]),
         "restarts": _pairs(task["restarts"]) or None,
+        **_limits(task),
         **{name.replace("_", " "): count(value) for name, value in counters.items()},
     }
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def _limits(task: Json) -> dict[str, str]:
+    """Limits, what is used of the memory and what is left, and who sees to it."""
+    limits = task.get("limits") or {}
+    seen_to_by = limits.get("seen_to_by", {})
+    shown = {}
+    for name, who in seen_to_by.items():
+        value = limits[name]
+        text = mebibytes(value) if name.startswith("memory") else f"{value:g}"
+        by = "no effect here" if who == "nobody" else f"by {who}"
+        shown[f"limit {name.replace('_', ' ')}"] = f"{text} ({by})"
+    left = task.get("memory_headroom_bytes")
+    if left is not None:
+        used = mebibytes(task["pss_bytes"])
+        over = f"{mebibytes(left)} left" if left >= 0 else f"{mebibytes(-left)} too much"
+        shown["memory"] = f"{used} used, {over}"
+    return shown
 
 
 def _ago(value: float | None) -> str | None:

@@ -115,6 +115,7 @@ def _start(
         herder_argv=herder,
         preload=config.zygote_preload,
         spares=config.zygote_spares,
+        cgroups=config.cgroups,
         restart_rate=config.restart_rate,
         restart_burst=config.restart_burst,
         log_format=config.log_format,

@@ -20,7 +20,7 @@ _CANONICAL: Final = msgspec.msgpack.Encoder(order="deterministic")
 
 _NOT_FOR_TASKS: Final = (
     "tasks.max", "engine.restart.", "engine.start.", "engine.heartbeat.", "engine.stage.",
-    "engine.busy.", "engine.progress.",
+    "engine.busy.", "engine.progress.", "engine.recycle.",
 )  # fmt: skip
 """Beginnings of connector keys that no task reads: changing them restarts none."""
 

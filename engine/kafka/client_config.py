@@ -22,6 +22,7 @@ from engine.kafka.client_keys import (
     PROPERTIES,
     RENAMED,
 )  # fmt: skip
+from engine.model.limit_config import limits
 
 DEFAULT_POLL_RECORDS: Final = 2000
 """So many of ordinary size stay in a processor's second-level cache while they are read column by
@@ -70,6 +71,17 @@ _CONSUMER_DEFAULTS: Final = {
 }
 
 
+_SHARES_OF_MEMORY: Final = {
+    "queue.buffering.max.kbytes": 8,
+    # what a fetch brings beyond the queue, and the records made of it, take as much again
+    "queued.max.messages.kbytes": 16,
+}
+"""A queue gets this part of what a process may use."""
+
+_LEAST_QUEUE: Final = 1 << 20
+_MOST_QUEUE: Final = 64 << 20
+
+
 @dataclass(slots=True)
 class ClientConfig:
     """A client's configuration, ready for librdkafka, and what became of the rest.
@@ -85,6 +97,17 @@ class ClientConfig:
     origins: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     poll_records: int = DEFAULT_POLL_RECORDS
+
+    def limit_memory(self, most: int) -> None:
+        """Make queues that nobody has set the size of fit a process that may use so many bytes."""
+        if not most:
+            return
+        for name, share in _SHARES_OF_MEMORY.items():
+            if name in self.properties and name not in self.origins:
+                size = min(max(most // share, _LEAST_QUEUE), _MOST_QUEUE)
+                self.properties[name] = str(size // 1024)
+                if name == "queued.max.messages.kbytes" and "fetch.max.bytes" not in self.origins:
+                    self.properties["fetch.max.bytes"] = str(size)
 
     def limit_batch(self, limits: Iterable[int | None]) -> None:
         """Keep a producer's batches below what topics take; librdkafka never splits one."""
@@ -102,6 +125,7 @@ def producer_config(
         ConfigError: a key or a value cannot work, or the worker's policy forbids it.
     """
     config = _layered("producer", _PRODUCER_DEFAULTS, worker, connector, client_id)
+    config.limit_memory(limits(worker, connector).memory)
     _drop(config, "transactional.id", "exactly-once is the worker's to set up")
     if config.properties["enable.idempotence"] == "true" and _acks(config) not in ("all", "-1"):
         if "enable.idempotence" in config.origins:
@@ -136,6 +160,7 @@ def consumer_config(
         **_CONSUMER_DEFAULTS,
     }
     config = _layered("consumer", group, worker, connector, client_id)
+    config.limit_memory(limits(worker, connector).memory)
     for name in ("enable.auto.commit", "enable.auto.offset.store"):
         _drop(config, name, "offsets are committed for what the task has made durable")
         config.properties[name] = "false"

@@ -27,7 +27,8 @@ class ExitClass(StrEnum):
     """Why a process ended, as the restart policy and the metrics count it.
 
     ``KILLED`` is a signal from outside: somebody typed ``kill``. ``OPERATOR`` is a restart that
-    somebody asked the engine for, ``STOPPED`` an end that was wanted.
+    somebody asked the engine for, ``STOPPED`` an end that was wanted; ``SOFT_MEMORY`` and
+    ``RECYCLED`` are fresh processes for tasks that were well.
     """
 
     CLEAN = "clean"
@@ -43,6 +44,8 @@ class ExitClass(StrEnum):
     START_FAILED = "start_failed"
     UNRESPONSIVE = "unresponsive"
     NO_PROGRESS = "no_progress"
+    SOFT_MEMORY = "soft_memory"
+    RECYCLED = "recycled"
     STOPPED = "stopped"
     OPERATOR = "operator"
 

@@ -78,6 +78,9 @@ _CAUSES: Final[Mapping[str, str]] = {
     "start_timeout": "it took too long to start",
     "start_failed": "no process could be made for it",
     "unresponsive": "its loop stopped turning",
+    "no_progress": "records waited and none moved",
+    "soft_memory": "it used more memory than it should",
+    "recycled": "it had done its share, and a fresh process was due",
     "stopped": "it was told to stop",
     "operator": "an operator wanted a new process",
 }
@@ -147,6 +150,11 @@ _ADVICE: Final[Mapping[str, str]] = {
                     " used up, or the interpreter cannot start",
     "unresponsive": "See in the stacks where it hangs; a call that may take so long belongs behind"
                     " context.busy(), or raise engine.heartbeat.timeout.ms",
+    "no_progress": "See in the stacks and in the log what it waits for; where records may rest so"
+                   " long, raise engine.progress.timeout.ms",
+    "soft_memory": "Nothing, if that is rare; else look for a leak, or raise"
+                   " engine.limit.memory.soft.bytes",
+    "recycled": "Nothing: engine.recycle.records or engine.recycle.after.ms asks for it",
     "stopped": "Nothing: that was wanted",
     "operator": "Nothing: that was wanted",
 }  # fmt: skip

@@ -48,6 +48,8 @@ _BY_SUPERVISOR: Final = (
     ExitClass.UNRESPONSIVE,
     ExitClass.START_TIMEOUT,
     ExitClass.NO_PROGRESS,
+    ExitClass.SOFT_MEMORY,
+    ExitClass.RECYCLED,
 )
 _ORDERED: Final = (ExitClass.STOPPED, ExitClass.OPERATOR)
 
@@ -158,6 +160,8 @@ def _why(  # noqa: C901 (a table: one line an event)
             return state.reason
         case "degraded":
             return state.stall
+        case "recycling":
+            return state.recycling_words
         case "recovered":
             return "records move again, or none waits"
         case "note":

@@ -9,9 +9,17 @@ a process asks again what is wanted.
 from dataclasses import replace
 
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_action import Action, Disarm, Emit, TellTarget
+from engine.model.lifecycle_action import Action, Disarm, Emit, Kill, TellTarget
 from engine.model.lifecycle_end import exited, put_off
-from engine.model.lifecycle_ending import dumped, interrupt, overdue
+from engine.model.lifecycle_ending import (
+    KILL_GRACE,
+    dumped,
+    interrupt,
+    overdue,
+    put_down,
+    recycle,
+    recycle_now,
+)  # fmt: skip
 from engine.model.lifecycle_event import (
     BecameReady,
     Dumped,
@@ -20,6 +28,8 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Moved,
     Noted,
+    Outgrew,
+    Overran,
     PauseDone,
     PutOff,
     RestartRequested,
@@ -79,6 +89,10 @@ def _answer(  # noqa: C901, PLR0912 (a table: one line an event)
             return _stalled(state, event)
         case Moved():
             return _moved(state)
+        case Outgrew():
+            return _outgrew(state, event)
+        case Overran(words=words):
+            return _overran(state, words)
         case Dumped():
             return dumped(state)
         case TimedOut():
@@ -172,6 +186,20 @@ def _moved(state: TaskState) -> Step:
     return replace(state, condition=Condition.RUNNING, stall=None), [Emit("recovered")]
 
 
+def _outgrew(state: TaskState, event: Outgrew) -> Step:
+    if state.condition not in ALIVE or state.recycling is not None:
+        return state, []
+    return recycle(state, event.why, event.words)
+
+
+def _overran(state: TaskState, words: str) -> Step:
+    if not state.has_process or state.ending is ExitClass.OUT_OF_MEMORY:
+        return state, []
+    if state.ending is not None:  # it is on its way out, and can be waited for no longer
+        return state, [Kill(), arm(state, Timer.KILL, KILL_GRACE)]
+    return put_down(state, ExitClass.OUT_OF_MEMORY, words)
+
+
 def _timed_out(state: TaskState, event: TimedOut, now: float) -> Step:
     match event.timer:
         case Timer.RESTART:
@@ -182,6 +210,8 @@ def _timed_out(state: TaskState, event: TimedOut, now: float) -> Step:
             return _start_is_over(state, event.busy, now)
         case Timer.DUMP:
             return dumped(state)
+        case Timer.RECYCLE:
+            return recycle_now(state)
         case _:
             return overdue(state, event, now)
 

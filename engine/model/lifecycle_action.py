@@ -41,6 +41,10 @@ class TellTarget(msgspec.Struct, frozen=True):
     is_paused: bool
 
 
+class TellRecycle(msgspec.Struct, frozen=True):
+    """Ask the process to end after its next commit."""
+
+
 class Arm(msgspec.Struct, frozen=True):
     """Set the task's timer, in place of the one it had."""
 
@@ -59,4 +63,4 @@ class Emit(msgspec.Struct, frozen=True):
     event: str
 
 
-Action = Spawn | Dump | Terminate | Abort | Kill | TellTarget | Arm | Disarm | Emit
+Action = Spawn | Dump | Terminate | Abort | Kill | TellTarget | TellRecycle | Arm | Disarm | Emit

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from engine.model.exit_status import ExitClass, ExitStatus
+from engine.model.exit_status import EXIT_OK, ExitClass, ExitStatus
 from engine.model.lifecycle_action import Action, Disarm, Emit, Spawn
 from engine.model.lifecycle_event import Exited, PutOff, Timer
 from engine.model.lifecycle_step import Step, arm, counted, gone, spawn
@@ -14,15 +14,23 @@ from engine.model.task_state import TaskState
 _ASKED: Final[Mapping[ExitClass, str]] = {
     ExitClass.STOPPED: "stopped",
     ExitClass.OPERATOR: "restarted by an operator",
+    ExitClass.SOFT_MEMORY: "restarted for its memory",
+    ExitClass.RECYCLED: "restarted to be fresh",
 }
 """Ends that somebody asked for, in words."""
+
+_FOR_ITS_OWN_GOOD: Final = (ExitClass.SOFT_MEMORY, ExitClass.RECYCLED)
 
 
 def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
     """The process is gone: a successor now, later or never."""
     if not state.has_process:
         return state, []
+    if state.ending is None and state.recycling is not None and _is_clean(event.status):
+        state = replace(state, ending=state.recycling, ending_words=state.recycling_words)
     asked = state.ending in _ASKED
+    if state.ending in _FOR_ITS_OWN_GOOD:
+        state = counted(state, state.ending)
     uptime = now - state.running_since if state.running_since is not None else 0.0
     if state.running_since is not None and state.policy.is_healthy(
         uptime, has_progressed=event.has_progressed
@@ -39,6 +47,8 @@ def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
         ending_words=None,
         is_dumping=False,
         stall=None,
+        recycling=None,
+        recycling_words=None,
         running_since=None,
         note=None,
         retry_at=None,
@@ -107,6 +117,10 @@ def _class_of(state: TaskState, event: Exited) -> ExitClass:
     if event.status is None:
         return ExitClass.START_FAILED
     return event.status.classify()
+
+
+def _is_clean(status: ExitStatus | None) -> bool:
+    return status is not None and status.code == EXIT_OK
 
 
 def _code_of(status: ExitStatus | None) -> int | None:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Final
 
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_action import Abort, Dump, Emit, Kill, Terminate
+from engine.model.lifecycle_action import Abort, Dump, Emit, Kill, TellRecycle, Terminate
 from engine.model.lifecycle_event import TimedOut, Timer
-from engine.model.lifecycle_step import Step, arm
-from engine.model.state import Condition
+from engine.model.lifecycle_step import Step, arm, stop
+from engine.model.state import ALIVE, Condition
 from engine.model.task_state import TaskState
 
 DUMP_GRACE: Final = 3.0
@@ -29,6 +29,36 @@ KILL_GRACE: Final = 5.0
 
 LONGEST: Final = DUMP_GRACE + TERM_GRACE + ABORT_GRACE + KILL_GRACE
 """Seconds that all this takes at most, besides the time that a task has to stop."""
+
+
+RECYCLE_PATIENCE: Final = 60.0
+"""Seconds until a process that is to end after a commit is told to end without one."""
+
+
+def recycle(state: TaskState, why: ExitClass, words: str) -> Step:
+    """Have a process that is well end after its next commit: nothing is done twice then."""
+    state = replace(state, recycling=why, recycling_words=words)
+    return state, [TellRecycle(), arm(state, Timer.RECYCLE, RECYCLE_PATIENCE), Emit("recycling")]
+
+
+def recycle_now(state: TaskState) -> Step:
+    """No commit came: end it as any other, which tries one more."""
+    if state.recycling is None or state.condition not in ALIVE:
+        return state, []
+    return stop(replace(state, ending_words=state.recycling_words), state.recycling)
+
+
+def put_down(state: TaskState, why: ExitClass, words: str) -> Step:
+    """End a process at once that does harm."""
+    state = replace(
+        state,
+        condition=Condition.STOPPING,
+        ending=why,
+        ending_words=words,
+        reason=words,
+        stall=None,
+    )
+    return state, [Kill(), arm(state, Timer.KILL, KILL_GRACE), Emit("stopping")]
 
 
 def interrupt(state: TaskState, why: ExitClass, words: str) -> Step:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.model.exit_status import ExitStatus
+from engine.model.exit_status import ExitClass, ExitStatus
 from engine.model.supervision import Supervision
 
 
@@ -18,6 +18,7 @@ class Timer(StrEnum):
     START = "start"
     RESTART = "restart"
     DUMP = "dump"
+    RECYCLE = "recycle"
     STOP = "stop"
     ABORT = "abort"
     KILL = "kill"
@@ -124,6 +125,26 @@ class Moved(msgspec.Struct, frozen=True):
     generation: int
 
 
+class Outgrew(msgspec.Struct, frozen=True):
+    """The process has done its share, or uses more than it should: time for a fresh one.
+
+    Attributes:
+        why: ``SOFT_MEMORY`` or ``RECYCLED``.
+        words: the same in words.
+    """
+
+    generation: int
+    why: ExitClass
+    words: str
+
+
+class Overran(msgspec.Struct, frozen=True):
+    """The process uses more memory than it may, and the kernel does not see to it."""
+
+    generation: int
+    words: str
+
+
 class Dumped(msgspec.Struct, frozen=True):
     """The stacks of the process are written down, as far as they can be had."""
 
@@ -146,5 +167,6 @@ class TimedOut(msgspec.Struct, frozen=True):
 
 Event = (
     Wanted | Unwanted | RestartRequested | BecameReady | PauseDone | Noted | Exited | PutOff
-    | FellSilent | Stalled | Moved | Dumped | TimedOut
+    | FellSilent | Stalled | Moved | Outgrew | Overran
+    | Dumped | TimedOut
 )  # fmt: skip

@@ -1,10 +1,9 @@
 """Whether a task gets anywhere: alive is not the same as moving."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """What was seen of a task last.
 
     Attributes:

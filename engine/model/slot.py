@@ -35,6 +35,7 @@ FIELDS: Final = (
     "last_error_ms",  # wall clock of the last record error, milliseconds since the epoch
     "record_partition",  # of the record that goes through transformations or converters; or -1
     "record_offset",  # the same record's offset
+    "records_before",  # records_in when the process began
     # counters; they go on over restarts
     "records_in",  # polled from the source, or consumed
     "records_out",  # produced, or put into the sink
@@ -182,6 +183,7 @@ class Slot:
         self["generation"] = generation
         self["heartbeat_ns"] = now_ns
         self["lag"] = -1
+        self["records_before"] = self["records_in"]
         self.take("")
         for places in _COMMITTED_AT.values():
             for at in places:

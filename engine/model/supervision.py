@@ -3,6 +3,7 @@
 import msgspec
 
 from engine.model.deadlines import Deadlines
+from engine.model.limits import Limits
 from engine.model.restart_policy import RestartPolicy
 
 
@@ -11,3 +12,4 @@ class Supervision(msgspec.Struct, frozen=True, array_like=True):
 
     restart: RestartPolicy = RestartPolicy()
     deadlines: Deadlines = Deadlines()
+    limits: Limits = Limits()

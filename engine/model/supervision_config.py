@@ -6,6 +6,7 @@ from typing import Any, Final
 from engine.api.config import LOW, at_least, config, key, keys_of, one_of, parse
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import exit_numbers
+from engine.model.limit_config import LimitConfig, limits
 from engine.model.loop_config import StopConfig
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision import Supervision
@@ -251,7 +252,7 @@ class DeadlineConfig:
 
 
 @config
-class SupervisionConfig(RestartConfig, DeadlineConfig, StopConfig):
+class SupervisionConfig(RestartConfig, DeadlineConfig, StopConfig, LimitConfig):
     """All keys about supervision that a worker and a connector may be told."""
 
 
@@ -264,4 +265,6 @@ def supervision(worker: Mapping[str, str], connector: Mapping[str, str]) -> Supe
     names = {k.name for k in keys_of(SupervisionConfig)}
     merged = {**worker, **{k: v for k, v in connector.items() if k in names}}
     parsed = parse(SupervisionConfig, merged)
-    return Supervision(parsed.restart_policy_of(), parsed.deadlines_of(parsed))
+    return Supervision(
+        parsed.restart_policy_of(), parsed.deadlines_of(parsed), limits(worker, connector)
+    )

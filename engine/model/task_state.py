@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
+from engine.model.limits import Limits
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
@@ -23,6 +24,8 @@ class TaskState:
         ending_words: the same in words, where the class does not say it all.
         is_dumping: it is to write down its stacks before it is told to end.
         stall: what a DEGRADED task suffers from.
+        recycling: why the process, which is well, is to end after its next commit.
+        recycling_words: the same in words.
         failures: in a row, for the back-off.
         restart_times: when restarts after failures happened, for the limit.
         running_since: when the process became RUNNING.
@@ -52,6 +55,8 @@ class TaskState:
     ending_words: str | None = None
     is_dumping: bool = False
     stall: str | None = None
+    recycling: ExitClass | None = None
+    recycling_words: str | None = None
     failures: int = 0
     restart_times: tuple[float, ...] = ()
     running_since: float | None = None
@@ -76,6 +81,11 @@ class TaskState:
     def deadlines(self) -> Deadlines:
         """How long things may take."""
         return self.supervision.deadlines
+
+    @property
+    def limits(self) -> Limits:
+        """What its processes may use."""
+        return self.supervision.limits
 
     @property
     def has_process(self) -> bool:

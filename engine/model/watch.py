@@ -1,7 +1,10 @@
 """What a task's slot says of its loop: whether it turns, and whether it gets anywhere. Pure."""
 
+import zlib
+
 from engine.model.deadlines import Deadlines
-from engine.model.lifecycle_event import FellSilent, Moved, Stalled
+from engine.model.exit_status import ExitClass
+from engine.model.lifecycle_event import FellSilent, Moved, Outgrew, Overran, Stalled
 from engine.model.progress import Progress
 from engine.model.slot import Slot
 from engine.model.state import ALIVE, Condition
@@ -51,3 +54,58 @@ def look_at_progress(
     if seconds <= limit:
         return progress, None
     return progress, Stalled(state.generation, seconds, progress.backlog)
+
+
+def recycle_due(state: TaskState, slot: Slot, now: float) -> Outgrew | None:
+    """Whether the process has done its share.
+
+    Args:
+        state: the task's.
+        slot: written by its process.
+        now: seconds, by the clock of the state.
+    """
+    limits = state.limits
+    if state.condition not in ALIVE or state.running_since is None or state.recycling is not None:
+        return None
+    records = slot["records_in"] - slot["records_before"]
+    if limits.recycle_records and records >= limits.recycle_records:
+        words = f"it has had {records} records, and gets a fresh process after every "
+        return _outgrew(state, ExitClass.RECYCLED, f"{words}{limits.recycle_records}")
+    uptime = now - state.running_since
+    if limits.recycle_after and uptime >= limits.recycle_after * _varied(state.generation):
+        words = f"it has run for {uptime:.0f} s, and gets a fresh process after every "
+        return _outgrew(state, ExitClass.RECYCLED, f"{words}{limits.recycle_after:g} s")
+    return None
+
+
+def memory_verdict(
+    state: TaskState, used: int, now: float, *, is_confined: bool
+) -> Outgrew | Overran | None:
+    """What is to be done about the memory that a process uses.
+
+    Args:
+        state: the task's.
+        used: bytes, shared pages counted in part.
+        now: seconds, by the clock of the state.
+        is_confined: the kernel itself ends a process that uses too much.
+    """
+    limits = state.limits
+    if limits.memory_hard and used > limits.memory_hard and not is_confined:
+        return Overran(state.generation, f"it used {used} bytes of {limits.memory_hard}")
+    if not limits.memory_soft or used <= limits.memory_soft:
+        return None
+    if state.condition not in ALIVE or state.running_since is None or state.recycling is not None:
+        return None
+    if now - state.running_since < limits.soft_interval:
+        return None
+    words = f"it used {used} bytes, more than {limits.memory_soft}"
+    return _outgrew(state, ExitClass.SOFT_MEMORY, words)
+
+
+def _outgrew(state: TaskState, why: ExitClass, words: str) -> Outgrew:
+    return Outgrew(state.generation, why, words)
+
+
+def _varied(generation: int) -> float:
+    """0.9 to 1.1, another one for each process: tasks that start together part with time."""
+    return 0.9 + 0.2 * (zlib.crc32(generation.to_bytes(8, "little")) / 2**32)

@@ -12,6 +12,7 @@ from engine.api.config import (
     key,
     keys_of,
     nearest,
+    one_of,
 )  # fmt: skip
 from engine.model.error_policy import EngineErrorConfig
 from engine.model.ignored_key import (
@@ -122,6 +123,14 @@ class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
         importance=LOW,
         doc="How long a connector's own code may take to check a configuration or to plan tasks.",
         check=at_least(1),
+    )
+    cgroups: str = key(
+        "engine.cgroups",
+        default="auto",
+        importance=LOW,
+        doc="Whether limits of tasks are enforced by control groups: where the tree is ours to "
+        "use (auto), also where nobody says that it is (on), or never (off).",
+        check=one_of("auto", "on", "off"),
     )
     restart_rate: float = key(
         "engine.restart.host.budget.per.second",

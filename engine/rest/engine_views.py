@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from engine.herder.herder import TaskView, WorkerView
+from engine.model.limits import Limits, seen_to_by
 from engine.model.slot import FIELDS, FIRST_COUNTER, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
-from engine.wire.message import Reloaded, Sample, UpgradeState
+from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
 
 _COUNTERS: Final = FIELDS[FIRST_COUNTER:]
 
@@ -38,6 +41,8 @@ def task_json(view: TaskView, rate: Rate | None, now_ns: int) -> dict[str, Any]:
         "cpu_seconds": sample.cpu_seconds if sample else None,
         "rss_bytes": sample.rss_bytes if sample else None,
         "pss_bytes": sample.pss_bytes if sample else None,
+        "limits": limits_json(report),
+        "memory_headroom_bytes": headroom_of(report, sample),
         "heartbeat_age_seconds": age(slot, "heartbeat_ns", now_ns, is_alive=report.pid is not None),
         "uptime_seconds": age(slot, "started_ns", now_ns, is_alive=report.pid is not None),
         "since_progress_seconds": age(slot, "last_progress_ns", now_ns),
@@ -51,6 +56,23 @@ def sample_of(view: TaskView) -> Sample | None:
     """What the process uses that runs now; the figures of a dead one would mislead."""
     sample = view.sample
     return sample if sample is not None and sample.pid == view.report.pid else None
+
+
+def limits_json(report: TaskReport) -> dict[str, Any] | None:
+    """Limits that are set, and who sees to each; None when none is."""
+    if report.limits is None:
+        return None
+    values = {f.name: getattr(report.limits, f.name) for f in msgspec.structs.fields(Limits)}
+    return {
+        **{name: value for name, value in values.items() if value},
+        "seen_to_by": seen_to_by(report.limits, report.confined),
+    }
+
+
+def headroom_of(report: TaskReport, sample: Sample | None) -> int | None:
+    """Bytes that the process may still use; None without a limit, or before it is measured."""
+    limit = report.limits.memory if report.limits is not None else 0
+    return limit - sample.pss_bytes if limit and sample is not None else None
 
 
 def rate_json(rate: Rate) -> dict[str, float | None]:

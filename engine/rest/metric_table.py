@@ -84,6 +84,11 @@ def _first_acknowledgement(view: TaskView, _now: int) -> float | None:
     return (first - started) / 1e9 if started and first >= started else None
 
 
+def _memory_limit(view: TaskView, _now: int) -> float | None:
+    limits = view.report.limits
+    return limits.memory or None if limits is not None else None
+
+
 def _counter(name: str, field: str, text: str) -> TaskMetric:
     return TaskMetric(f"engine_task_{name}", COUNTER, text, _slot(field))
 
@@ -145,6 +150,8 @@ TASK_METRICS: Final = (
            _sample("rss_bytes")),
     _gauge("proportional_memory_bytes", "The same, shared pages counted in part (PSS).",
            _sample("pss_bytes")),
+    _gauge("memory_limit_bytes", "What the task's process had better stay below, soft or hard.",
+           _memory_limit),
 )  # fmt: skip
 
 TASK_SUMMARIES: Final = (

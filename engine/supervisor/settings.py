@@ -50,6 +50,7 @@ class Settings:
         spares: processes kept ready for tasks that have to be restarted.
         output: limits of the logs.
         journal: how much is kept of the journal.
+        cgroups: ``auto``, ``on`` or ``off``, see :class:`engine.supervisor.cgroups.Cgroups`.
         restart_rate: restarts a second after failures, of all tasks together; 0 for no bound.
         restart_burst: how many of them may come at once.
     """
@@ -60,6 +61,7 @@ class Settings:
     boot_fd: int = -1
     herder_argv: Sequence[str] = ()
     preload: tuple[str, ...] = ()
+    cgroups: str = "auto"
     restart_rate: float = 50.0
     restart_burst: int = 100
     spares: int = 0

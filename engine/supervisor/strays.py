@@ -30,16 +30,17 @@ def kill_strays(title: str, slot_name: str, is_known: Callable[[int], bool]) -> 
     found = 0
     for pid in children():
         if not is_known(pid) and _comes_from(pid, title, slot_name):
-            found += _kill(pid)
+            found += kill(pid)
     return found
 
 
 def kill_children(but: Collection[int | None]) -> int:
     """SIGKILL every child that is left when the service ends; how many there were."""
-    return sum(_kill(pid) for pid in children() if pid not in but)
+    return sum(kill(pid) for pid in children() if pid not in but)
 
 
-def _kill(pid: int) -> bool:
+def kill(pid: int) -> bool:
+    """SIGKILL to a process, if it is there."""
     with contextlib.suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:

@@ -23,6 +23,7 @@ from engine.model.lifecycle_action import (
     Emit,
     Kill,
     Spawn,
+    TellRecycle,
     TellTarget,
     Terminate,
 )  # fmt: skip
@@ -37,16 +38,20 @@ from engine.model.lifecycle_event import (
     TimedOut,
     Timer,
 )  # fmt: skip
+from engine.model.limits import NO_LIMITS
 from engine.model.progress import Progress
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
 from engine.model.task_memory import TaskMemory, is_same, recalled
 from engine.model.task_state import TaskState
-from engine.model.watch import busy_for, fell_silent, look_at_progress
+from engine.model.watch import busy_for, fell_silent, look_at_progress, recycle_due
+from engine.supervisor.cgroups import CgroupError, Cgroups
 from engine.supervisor.handover import TaskHandover, TimerHandover
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.memory_use import OomKills
 from engine.supervisor.stacks import Stacks
+from engine.supervisor.task_limits import TaskLimits
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
 from engine.wire.message import (
@@ -54,6 +59,7 @@ from engine.wire.message import (
     LogLevels,
     PausedChanged,
     Ready,
+    Recycle,
     TargetChanged,
     TaskCondition,
     TaskReport,
@@ -65,6 +71,9 @@ _LONGEST_TRACE: Final = 60_000
 
 class Host(Makers, Protocol):
     """What a task needs of the supervisor around it."""
+
+    cgroups: Cgroups
+    oom_kills: OomKills
 
     def turn_of(self, task: "SupervisedTask") -> float:
         """Count a restart after a failure; how many seconds it has to wait for its turn."""
@@ -126,6 +135,7 @@ class SupervisedTask:
         self._armed: tuple[Timer, int] = (Timer.START, 0)
         self._words: Failing | None = None
         self._progress = Progress()
+        self._limits = TaskLimits(task, host.cgroups, host.oom_kills, host.log)
         self._stacks = Stacks(self.slot_fd, host.reaper)
         self._put_off: PutOff | None = None
         if handed is not None:
@@ -214,6 +224,8 @@ class SupervisedTask:
                 self._process.kill()
             case TellTarget(is_paused):
                 self._process.tell(TargetChanged(is_paused))
+            case TellRecycle():
+                self._process.tell(Recycle())
             case Arm(timer, seconds, generation):
                 self._arm(timer, seconds, generation)
             case Disarm():
@@ -230,7 +242,14 @@ class SupervisedTask:
         self._progress = Progress()
         self._stacks.begin()
         self.slot.begin(generation, time.monotonic_ns())
-        self._process.start(generation, (self.log.write_fd, self._config_fd, self.slot_fd))
+        try:
+            confinement = self._limits.prepare(self.state.limits)
+        except CgroupError as error:
+            self._process.refuse(generation, str(error))
+            return
+        self._process.group = self._limits.group
+        descriptors = (self.log.write_fd, self._config_fd, self.slot_fd)
+        self._process.start(generation, descriptors, confinement)
         levels = self._host.levels_of(self.id.connector)
         if levels:
             self.tell_levels(levels)
@@ -272,6 +291,7 @@ class SupervisedTask:
                 in_hand=words.in_hand if words else self.slot.in_hand,
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
                 stacks=stacks,
+                out_of_memory=self._limits.was_out_of_memory(status),
                 logged=left.errors.texts(),
                 committed_before=self.slot.committed("before"),
                 committed_after=self.slot.committed("after"),
@@ -315,11 +335,21 @@ class SupervisedTask:
         if silence is not None:
             self.handle(silence)
 
+    def check_memory(self, now: float) -> None:
+        """Notice a process that uses more memory than it should; called on every tick."""
+        if self.pid is not None:
+            event = self._limits.verdict(self.state, self.pid, now)
+            if event is not None:
+                self.handle(event)
+
     def check_progress(self, now: float) -> None:
-        """Notice a task that gets nowhere, and one that goes on; called now and then."""
+        """Notice a task that gets nowhere, or has done its share; called now and then."""
         self._progress, event = look_at_progress(self._progress, self.state, self.slot, now)
         if event is not None:
             self.handle(event)
+        due = recycle_due(self.state, self.slot, now)
+        if due is not None:
+            self.handle(due)
 
     @property
     def _context(self) -> dict[str, Any]:
@@ -342,6 +372,8 @@ class SupervisedTask:
             restarts=state.restarts,
             retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
             exit_code=state.exit_code,
+            limits=state.limits if state.limits != NO_LIMITS else None,
+            confined=self._limits.controllers,
         )
 
     def whereabouts(self) -> str:
@@ -355,6 +387,7 @@ class SupervisedTask:
     def close(self) -> None:
         """Give everything back; the task is gone."""
         self._disarm()
+        self._limits.close()
         self.log.close()
         self.slot.release()
         self._map.close()
@@ -381,6 +414,8 @@ def log_change(  # noqa: C901 (a table: one line an event)
             log.warning("task degraded", **context, reason=state.stall)
         case "recovered":
             log.info("task recovered", **context)
+        case "recycling":
+            log.info("task will get a fresh process", **context, reason=state.recycling_words)
         case "running" | "paused":
             log.info(f"task {event}", **context, pid=task.pid)
         case "note" if state.note:

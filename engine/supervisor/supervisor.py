@@ -17,6 +17,7 @@ from engine.model.service import Service
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import memory_of
+from engine.supervisor.cgroups import Cgroups
 from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.instance import Instance
@@ -24,18 +25,19 @@ from engine.supervisor.launch import HeadStart
 from engine.supervisor.log import Log
 from engine.supervisor.log_level_scopes import LogLevelScopes
 from engine.supervisor.log_pipe import LogPipe
+from engine.supervisor.memory_use import OomKills
 from engine.supervisor.notify import Notifier
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.records import Records
 from engine.supervisor.reloading import Reloading
-from engine.supervisor.sampler import Sampler
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.supervisor.state_file import StateFile
 from engine.supervisor.strays import children, kill_children
 from engine.supervisor.succession import Numbers, Parts, Succession
 from engine.supervisor.supervised_task import SupervisedTask, log_change
+from engine.supervisor.task_watch import TaskWatch
 from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
 from engine.wire.message import (
@@ -64,9 +66,6 @@ from engine.wire.message import (
 _TICK: Final = 0.5
 _SAMPLE_EVERY: Final = 2
 """Ticks between two samples."""
-
-_PROGRESS_EVERY: Final = 4
-"""Ticks between two looks at what moves."""
 
 _LATE: Final = 2.0
 """Seconds by which a tick may be late before everybody's silence is blamed on ourselves."""
@@ -116,7 +115,9 @@ class Supervisor:
         self._tasks: dict[TaskId, SupervisedTask] = {}
         self._plans: dict[int, PlanChild] = {}
         self._plan_output: LogPipe | None = None
-        self._sampler = Sampler()
+        self.cgroups = Cgroups(log, settings.data_dir, settings.cgroups)
+        self.oom_kills = OomKills()
+        self._watch = TaskWatch(self._tasks, self.cgroups, self.oom_kills)
         self._budget = RestartBudget((settings.restart_rate, settings.restart_burst))
         self._state_file = StateFile(settings.data_dir / "supervisor.state", log)
         self._notifier = Notifier.of_environment()
@@ -225,6 +226,7 @@ class Supervisor:
             self.log.error("processes that SIGKILL did not end are left behind", tasks=stuck)
             code = code or 1
         self._herder.close()
+        self.cgroups.close()
         self._state_file.end()
         self.log.info("stopped", exit_code=code)
         self._journal.record("engine_stopped", exit_code=code)
@@ -452,7 +454,7 @@ class Supervisor:
             self.log.warning("the supervisor itself was stopped", seconds=round(self._loop_lag, 1))
             self._grace_until = now + self._loop_lag + _LATE
         if now >= self._grace_until:
-            self._watch(now)
+            self._watch.look(now)
         self.zygote.check(now)
         if self._upgrade is not None:
             self._upgrade.check_trial(now)
@@ -469,20 +471,10 @@ class Supervisor:
             self._notifier.healthy()
         loop.call_later(_TICK, self._tick)
 
-    def _watch(self, now: float) -> None:
-        now_ns = time.monotonic_ns()
-        looks_at_progress = self._ticks % _PROGRESS_EVERY == 0
-        for task in list(self._tasks.values()):
-            task.check(now_ns)
-            if looks_at_progress:
-                task.check_progress(now)
-
     def _sample(self) -> None:
-        alive = [(t.id.connector, t.id.task, t.pid) for t in self._tasks.values() if t.pid]
-        samples = self._sampler.sample(alive)
         losses = self._records.losses({task.id: task.log for task in self._tasks.values()})
         lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
-        self._herder.send(Samples(tuple(samples), lag, *restarts, losses))
+        self._herder.send(Samples(self._watch.samples(), lag, *restarts, losses))
 
 
 def _has_terminal() -> bool:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from engine.model.exit_status import ExitStatus
+from engine.supervisor.cgroups import TaskGroup
 from engine.supervisor.child import signal_group
 from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.handover import ProcessHandover
@@ -21,10 +22,11 @@ from engine.supervisor.reaper import Reaper
 from engine.supervisor.strays import kill_strays
 from engine.supervisor.zygote import Zygote
 from engine.wire.channel import Channel
-from engine.wire.message import Fork, Stop, TaskToSupervisor
+from engine.wire.message import Confinement, Fork, Stop, TaskToSupervisor
 
 _SWEEP_AGAIN: Final = 0.02
 _SWEEPS_MOST: Final = 100
+_FREE: Final = Confinement()
 
 
 class Makers(Protocol):
@@ -64,12 +66,14 @@ class TaskProcess:
         listeners: who hears of it.
 
     Attributes:
+        group: the control groups that it and all that it starts are in; None where it has none.
         pid: None while its birth is not announced, and after its end.
         is_ending: it has ended, and what it left is still being looked for.
     """
 
     def __init__(self, makers: Makers, title: str, slot_name: str, listeners: Listeners) -> None:
         self.pid: int | None = None
+        self.group: TaskGroup | None = None
         self.is_ending = False
         self._generation = 0
         self._makers = makers
@@ -80,7 +84,15 @@ class TaskProcess:
         self._control: Channel[TaskToSupervisor] | None = None
         self._request: ForkRequest | None = None
 
-    def start(self, generation: int, descriptors: Sequence[int]) -> None:
+    def refuse(self, generation: int, reason: str) -> None:
+        """There is to be none, for this reason: the answer comes as if the zygote had said it."""
+        self._generation = generation
+        self.is_ending = True
+        asyncio.get_running_loop().call_soon(self._gone, None, reason)
+
+    def start(
+        self, generation: int, descriptors: Sequence[int], confinement: Confinement = _FREE
+    ) -> None:
         """Ask the zygote for one; there must be none.
 
         Args:
@@ -91,8 +103,7 @@ class TaskProcess:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:  # no descriptors are left: a failed start like any other
-            self.is_ending = True
-            asyncio.get_running_loop().call_soon(self._gone, None, str(error.strerror))
+            self.refuse(generation, str(error.strerror))
             return
         ours.setblocking(False)
         self._control = Channel(ours, TaskToSupervisor)
@@ -102,6 +113,7 @@ class TaskProcess:
             title=self._title,
             supervisor_pid=os.getpid(),
             generation=generation,
+            confinement=confinement,
         )
         control_end = theirs.detach()
         self._request = ForkRequest(
@@ -173,6 +185,7 @@ class TaskProcess:
     def _sweep(self, status: ExitStatus, times: int) -> None:
         """It has ended when nothing that it started is left either."""
         left = kill_strays(self._title, self._slot_name, self._makers.reaper.is_watched)
+        left += self.group.kill() if self.group is not None else 0
         if left and times < _SWEEPS_MOST:
             asyncio.get_running_loop().call_later(_SWEEP_AGAIN, self._sweep, status, times + 1)
             return
@@ -206,6 +219,8 @@ class TaskProcess:
     def kill(self) -> None:
         """SIGKILL to it and to its group, of which it may not be the leader yet."""
         self._cancel()
+        if self.group is not None:
+            self.group.kill()
         if self.pid is not None:
             signal_group(self.pid, signal.SIGKILL)
         self.signal(signal.SIGKILL)

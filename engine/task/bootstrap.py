@@ -33,6 +33,7 @@ from engine.model.exit_status import (
     EXIT_TRANSIENT,
     EXIT_UNAVAILABLE,
 )  # fmt: skip
+from engine.model.limit_config import limits
 from engine.model.log_config import log_level
 from engine.model.loop_config import loop_config
 from engine.model.slot import SLOT_BYTES, Slot
@@ -40,6 +41,7 @@ from engine.model.task_id import TaskId
 from engine.plugins.config_transformer import ConfigTransformer
 from engine.plugins.registry import MissingPluginError, Plugins
 from engine.task import plan as planning
+from engine.task.confinement import join, limit
 from engine.task.lock import TaskLock
 from engine.task.runtime import TaskRuntime
 from engine.task.sink_loop import WorkerSinkTask
@@ -47,7 +49,7 @@ from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire import log_sequence
 from engine.wire.channel import Channel, shorten
-from engine.wire.message import Failing, Fork, SupervisorToTask, TaskAssignment
+from engine.wire.message import Confinement, Failing, Fork, SupervisorToTask, TaskAssignment
 from engine.wire.sealed import unseal
 
 _LOCK_PATIENCE: Final = 10.0
@@ -74,7 +76,7 @@ def main(fork: Fork, descriptors: Sequence[int]) -> int:
     slot = Slot(memoryview(mmap.mmap(slot_fd, SLOT_BYTES)))
     runtime = TaskRuntime(unseal(config_fd, TaskAssignment), fork.generation, slot, control)
     try:
-        _run(runtime)
+        _run(runtime, fork.confinement)
     except Exception as error:  # noqa: BLE001 (the border of the process: everything is told)
         _tell(control, runtime, error)
         return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), EXIT_SOFTWARE)
@@ -86,11 +88,13 @@ def plan(_fork: Fork, descriptors: Sequence[int]) -> int:
     return planning.main(*descriptors)
 
 
-def _run(runtime: TaskRuntime) -> None:
+def _run(runtime: TaskRuntime, confinement: Confinement) -> None:
+    join(confinement)
     plugins = Plugins()
     assignment = runtime.assignment = _resolved(plugins, runtime)
     runtime.config, runtime.task_config = assignment.connector_config, assignment.config
     runtime.handle_signals(loop_config(assignment.worker, runtime.config).stop_within)
+    limit(limits(assignment.worker, runtime.config), confinement)
     log_sequence.configure(
         log_level(assignment.worker, assignment.connector_config),
         connector=assignment.connector,

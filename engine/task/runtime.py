@@ -19,6 +19,7 @@ from engine.wire.message import (
     LogLevels,
     PausedChanged,
     Ready,
+    Recycle,
     Stop,
     SupervisorToTask,
     TargetChanged,
@@ -37,6 +38,7 @@ class TaskRuntime:
         generation: number of this process; grows with every start, also over engine restarts.
         is_stopping: the loop is to end.
         is_final: no successor follows this process.
+        is_recycling: the loop is to end after its next commit.
         is_paused: what the operator wants.
         secrets: values that may not leave this process in a text.
         failed_at: stage and records of the failure that ends the task.
@@ -56,6 +58,7 @@ class TaskRuntime:
         self.slot = slot
         self.is_stopping = False
         self.is_final = False
+        self.is_recycling = False
         self.is_paused = assignment.start_paused
         self.secrets = Secrets()
         self._control = control
@@ -99,6 +102,8 @@ class TaskRuntime:
                 self.is_paused = paused
             case LogLevels(levels):
                 log_sequence.set_levels(levels)
+            case Recycle():
+                self.is_recycling = self._is_told = True
             case Stop(final):
                 self.is_final = final
                 self.is_stopping = self._is_told = True

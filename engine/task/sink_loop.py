@@ -135,7 +135,7 @@ class WorkerSinkTask:
         while True:
             runtime.beat()
             runtime.take_orders()
-            if runtime.is_stopping:
+            if runtime.is_stopping or (runtime.is_recycling and self._may_end()):
                 return
             if runtime.is_paused is not self._is_paused:
                 self._change_paused()
@@ -146,6 +146,10 @@ class WorkerSinkTask:
                 self._commit_offsets()
             self._turn(min(next_commit - now, _LONGEST_POLL))
             self._observe()
+
+    def _may_end(self) -> bool:
+        """Whether all that was fetched is put, and can be committed now."""
+        return self._is_settled and not self._put.is_busy and not self._consumer.link.is_down
 
     def _turn(self, patience: float) -> None:
         """Fetch and put once."""

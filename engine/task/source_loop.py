@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.api.record import SourceBatch, SourceRecord
 from engine.api.task import SourceTask
@@ -28,6 +28,8 @@ from engine.task.tolerance import Failed
 from engine.task.topic_maker import TopicMaker
 from engine.task.transformation_chain import BEAT_EVERY
 from engine.wire.log_sequence import get_logger
+
+_RECYCLE_RETRY: Final = 1.0
 
 
 class WorkerSourceTask:
@@ -59,6 +61,7 @@ class WorkerSourceTask:
         self._sent = 0
         self._acknowledged = 0
         self._next_commit = 0.0
+        self._next_try = 0.0
         self._producer: TaskProducer
         self._judge: DeliveryJudge
         self._commit: SourceCommit
@@ -111,12 +114,16 @@ class WorkerSourceTask:
             else:
                 self._wait(self._poller.idle)
             self._observe()
-            if time.monotonic() >= self._next_commit:
-                self._commit_offsets()
+            now = time.monotonic()
+            if now >= self._next_commit or (runtime.is_recycling and now >= self._next_try):
+                self._commit_offsets(now)
 
-    def _commit_offsets(self) -> None:
-        self._next_commit = time.monotonic() + self._config.offset_flush_interval
-        self._commit.commit(self._config.offset_flush_timeout)
+    def _commit_offsets(self, now: float) -> None:
+        self._next_commit = now + self._config.offset_flush_interval
+        is_done = self._commit.commit(self._config.offset_flush_timeout)
+        self._next_try = time.monotonic() + _RECYCLE_RETRY
+        if is_done and self._runtime.is_recycling:
+            self._runtime.is_stopping = True  # nothing is sent twice by who comes after us
 
     def _send_all(self, batches: Sequence[SourceBatch]) -> None:
         for batch in batches:
@@ -217,7 +224,7 @@ class WorkerSourceTask:
 
     def _pause(self) -> None:
         """Commit what there is, say PAUSED and wait; the task itself stays as it is."""
-        self._commit_offsets()
+        self._commit_offsets(time.monotonic())
         self._slot.stage = "paused"
         self._runtime.paused_changed(paused=True)
         self._life.wait_while_paused(self._observe_pause)

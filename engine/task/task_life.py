@@ -97,6 +97,8 @@ class TaskLife:
         while self.runtime.is_paused and not self.runtime.is_stopping:
             self.runtime.wait(1.0)
             observe()
+            if self.runtime.is_recycling:
+                self.runtime.is_stopping = True
 
     def wait(self, seconds: float) -> bool:
         """Wait for another attempt; False when the task is to end."""

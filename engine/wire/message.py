@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.model.death import Death
+from engine.model.limits import Limits
 from engine.model.log_levels import LevelSetting
 from engine.model.state import TargetState
 from engine.model.supervision import Supervision
@@ -43,6 +44,13 @@ class Preload(Message, frozen=True, array_like=True):
     modules: tuple[str, ...]
 
 
+class Confinement(msgspec.Struct, frozen=True, array_like=True):
+    """The control groups that a process is to join, and what they enforce."""
+
+    directories: tuple[str, ...] = ()
+    controllers: tuple[str, ...] = ()
+
+
 class Fork(Message, frozen=True, array_like=True):
     """supervisor → zygote: make a process.
 
@@ -61,6 +69,7 @@ class Fork(Message, frozen=True, array_like=True):
     title: str
     supervisor_pid: int
     generation: int = 0
+    confinement: Confinement = Confinement()
 
 
 class Forked(Message, frozen=True, array_like=True):
@@ -108,6 +117,10 @@ class LogLevels(Message, frozen=True, array_like=True):
     """
 
     levels: dict[str, str]
+
+
+class Recycle(Message, frozen=True, array_like=True):
+    """supervisor → task: all is well; end after the next commit, for a fresh process."""
 
 
 class Stop(Message, frozen=True, array_like=True):
@@ -297,6 +310,8 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
         restarts: how often it was started again, by exit class.
         retry_in: seconds until the next start, in BACKOFF.
         exit_code: exit code or negative signal of the last process.
+        limits: of its processes; None when there are none.
+        confined: controllers of its control group, which enforce some of them.
     """
 
     connector: str
@@ -311,6 +326,8 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
     restarts: Mapping[str, int] = {}
     retry_in: float | None = None
     exit_code: int | None = None
+    limits: Limits | None = None
+    confined: tuple[str, ...] = ()
 
 
 class TaskSnapshot(Message, frozen=True, array_like=True):
@@ -586,7 +603,7 @@ HerderToSupervisor = (
     SyncBegin | Desire | SyncEnd | Drop | RestartTask | SetLogLevels | Remark | Plan | Ack
     | HerderReady | Reloaded | UpgradeRequested | Refused
 )  # fmt: skip
-SupervisorToTask = TargetChanged | LogLevels | Stop
+SupervisorToTask = Recycle | TargetChanged | LogLevels | Stop
 TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
 SupervisorToZygote = Preload | Fork
 ZygoteToSupervisor = ZygoteReady | ZygoteRefused | Forked | ForkFailed

@@ -235,3 +235,34 @@ def test_an_administrators_client_reaches_the_same_cluster() -> None:
         "security.protocol": "SASL_SSL",
         "ssl.ca.location": "/ca.pem",
     }
+
+
+@pytest.mark.parametrize(
+    ("limit", "producer", "consumer"),
+    [(64 << 20, 8 << 20, 4 << 20), (1 << 30, 64 << 20, 64 << 20), (33 << 20, 4325376, 2162688)],
+)
+def test_queues_are_derived_from_the_memory_limit(limit: int, producer: int, consumer: int) -> None:
+    connector = {"name": "c", "engine.limit.memory.hard.bytes": str(limit)}
+
+    source = producer_config(WORKER, connector, "id").properties
+    sink = consumer_config(WORKER, connector, "id", "i").properties
+
+    assert source["queue.buffering.max.kbytes"] == str(producer // 1024)
+    assert sink["queued.max.messages.kbytes"] == str(consumer // 1024)
+    assert sink["fetch.max.bytes"] == str(consumer)
+
+
+def test_a_queue_whose_size_is_given_keeps_it() -> None:
+    connector = {
+        "name": "c",
+        "engine.limit.memory.soft.bytes": str(64 << 20),
+        "producer.override.buffer.memory": "33554432",
+        "consumer.override.queued.max.messages.kbytes": "100",
+        "consumer.override.fetch.max.bytes": "2000000",
+    }
+
+    source = producer_config(WORKER, connector, "id").properties
+    sink = consumer_config(WORKER, connector, "id", "i").properties
+
+    assert source["queue.buffering.max.kbytes"] == "32768"
+    assert (sink["queued.max.messages.kbytes"], sink["fetch.max.bytes"]) == ("100", "2000000")

@@ -20,6 +20,7 @@ from engine.model.lifecycle_action import (
     Emit,
     Kill,
     Spawn,
+    TellRecycle,
     TellTarget,
     Terminate,
 )
@@ -62,6 +63,7 @@ class SimulatedTask:
 
     Attributes:
         obeys: whether the process ends when it is asked to.
+        commits_after: seconds until it has a commit to end after.
         aborts: whether SIGABRT ends it.
         dump_takes: seconds until its stacks are written down.
         is_mortal: whether SIGKILL ends it.
@@ -74,6 +76,7 @@ class SimulatedTask:
     start_timeout: float = 60.0
     progress_restarts: bool = False
     obeys: bool = True
+    commits_after: float = 0.2
     aborts: bool = True
     dump_takes: float = 0.01
     is_mortal: bool = True
@@ -168,6 +171,10 @@ class SimulatedTask:
             case TellTarget(is_paused):
                 if self.process is not None and self.process.is_ready:
                     self.handle(PauseDone(self.process.generation, is_paused))
+            case TellRecycle():
+                assert self.process is not None, "nothing to recycle"
+                if self.obeys:
+                    self._ends_after(self.commits_after, ExitStatus(code=0))
             case Arm(timer, seconds, generation):
                 self.timer = (self.now + seconds, TimedOut(generation, timer))
             case Disarm():

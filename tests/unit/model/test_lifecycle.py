@@ -16,10 +16,17 @@ from engine.model.lifecycle_action import (
     Emit,
     Kill,
     Spawn,
+    TellRecycle,
     TellTarget,
     Terminate,
 )
-from engine.model.lifecycle_ending import ABORT_GRACE, DUMP_GRACE, KILL_GRACE, TERM_GRACE
+from engine.model.lifecycle_ending import (
+    ABORT_GRACE,
+    DUMP_GRACE,
+    KILL_GRACE,
+    RECYCLE_PATIENCE,
+    TERM_GRACE,
+)  # fmt: skip
 from engine.model.lifecycle_event import (
     BecameReady,
     Dumped,
@@ -28,6 +35,8 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Moved,
     Noted,
+    Outgrew,
+    Overran,
     PauseDone,
     PutOff,
     RestartRequested,
@@ -77,7 +86,18 @@ BACKOFF: list[Action] = [
     Emit("backoff"),
 ]
 
+OUTGREW = Outgrew(GENERATION, ExitClass.SOFT_MEMORY, "it used much")
+RECYCLE: list[Action] = [
+    TellRecycle(),
+    Arm(Timer.RECYCLE, RECYCLE_PATIENCE, GENERATION),
+    Emit("recycling"),
+]
+FRESH: list[Action] = [START[0], Disarm(), Emit("exited"), *START[1:]]
+
 STATES: dict[str, TaskState] = {
+    "recycling": TaskState(
+        condition=Condition.RUNNING, generation=GENERATION, recycling=ExitClass.SOFT_MEMORY
+    ),
     "stopped": TaskState(condition=Condition.STOPPED, generation=GENERATION, is_wanted=False),
     "starting": TaskState(condition=Condition.STARTING, generation=GENERATION),
     "running": TaskState(condition=Condition.RUNNING, generation=GENERATION, running_since=490.0),
@@ -263,6 +283,22 @@ TABLE: list[tuple[str, Event, str, list[Action]]] = [
     ("degraded", Stalled(GENERATION, 302.0, 7), "DEGRADED", UNCHANGED),
     ("degraded", Moved(GENERATION), "RUNNING", [Emit("recovered")]),
     ("running", Moved(GENERATION), "RUNNING", UNCHANGED),
+    ("running", OUTGREW, "RUNNING", RECYCLE),
+    ("paused", OUTGREW, "PAUSED", RECYCLE),
+    ("degraded", OUTGREW, "DEGRADED", RECYCLE),
+    ("starting", OUTGREW, "STARTING", UNCHANGED),
+    ("dropped", OUTGREW, "STOPPING", UNCHANGED),
+    ("recycling", OUTGREW, "RUNNING", UNCHANGED),
+    ("recycling", TimedOut(GENERATION, Timer.RECYCLE), "STOPPING", STOP),
+    ("running", TimedOut(GENERATION, Timer.RECYCLE), "RUNNING", UNCHANGED),
+    ("recycling", RestartRequested(), "STOPPING", STOP),
+    ("recycling", Unwanted(), "STOPPING", STOP_FOR_GOOD),
+    ("recycling", Exited(GENERATION, ExitStatus(code=0)), "STARTING", FRESH),
+    ("recycling", CRASH, "BACKOFF", BACKOFF),
+    ("running", Overran(GENERATION, "too much"), "STOPPING", [*KILL, Emit("stopping")]),
+    ("starting", Overran(GENERATION, "too much"), "STOPPING", [*KILL, Emit("stopping")]),
+    ("dropped", Overran(GENERATION, "too much"), "STOPPING", KILL),
+    ("backoff", Overran(GENERATION, "too much"), "BACKOFF", UNCHANGED),
     ("degraded", WANTED, "DEGRADED", UNCHANGED),
     ("degraded", PauseDone(GENERATION, is_paused=True), "PAUSED", [Emit("paused")]),
     (
@@ -301,6 +337,8 @@ def test_each_condition_answers_each_event_as_the_table_says(
         FellSilent(GENERATION - 1, 99.0, "poll"),
         Stalled(GENERATION - 1, 999.0, 3),
         Moved(GENERATION - 1),
+        Outgrew(GENERATION - 1, ExitClass.RECYCLED, "old"),
+        Overran(GENERATION - 1, "old"),
         Dumped(GENERATION - 1),
         *(TimedOut(GENERATION - 1, timer) for timer in Timer),
     ],
@@ -648,3 +686,52 @@ def test_without_a_delay_the_next_process_comes_at_once() -> None:
     task.end()
 
     assert task.is_in(Condition.STARTING)
+
+
+@pytest.mark.parametrize("why", [ExitClass.SOFT_MEMORY, ExitClass.RECYCLED])
+def test_f17_a_fresh_process_neither_counts_as_a_failure_nor_forgives_one(why: ExitClass) -> None:
+    task = SimulatedTask(policy=RestartPolicy(max_restarts=3))
+    task.want()
+    for _ in range(2):
+        task.end()
+        task.pass_until_spawned()
+    assert task.state.failures == 2
+    for _ in range(50):
+        task.become_ready()
+        task.handle(Outgrew(task.state.generation, why, "it used much"))
+        task.pass_time(1)
+
+    assert (task.state.failures, len(task.state.restart_times)) == (2, 2)
+    assert dict(task.state.restarts) == {"crash": 2, why: 50}
+    assert task.state.reason is not None
+    assert task.state.reason.endswith("it used much, exit code 0")
+    task.become_ready()
+    task.end()
+    assert task.state.failures == 3
+
+
+def test_a_fresh_process_that_no_commit_makes_room_for_comes_all_the_same() -> None:
+    task = SimulatedTask(commits_after=1e9)
+    task.want()
+    task.become_ready()
+
+    task.handle(Outgrew(task.state.generation, ExitClass.RECYCLED, "it is due"))
+    task.pass_time(RECYCLE_PATIENCE + 1)
+
+    assert len(task.spawned_at) == 2
+    assert dict(task.state.restarts) == {"recycled": 1}
+
+
+def test_a_process_that_uses_too_much_memory_is_ended_at_once_and_counted() -> None:
+    task = SimulatedTask(obeys=False)
+    task.want()
+    task.become_ready()
+
+    task.handle(Overran(task.state.generation, "it used 200 bytes of 100"))
+    task.pass_time(0.1)
+
+    assert task.is_in(Condition.BACKOFF)
+    assert dict(task.state.restarts) == {"out_of_memory": 1}
+    assert task.state.reason == (
+        "it used 200 bytes of 100 (killed by SIGKILL (possibly out of memory))"
+    )

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.model.exit_status import ExitStatus
+from engine.model.exit_status import ExitClass, ExitStatus
 from engine.model.lifecycle_ending import LONGEST
 from engine.model.lifecycle_event import (
     BecameReady,
@@ -16,6 +16,8 @@ from engine.model.lifecycle_event import (
     FellSilent,
     Moved,
     Noted,
+    Outgrew,
+    Overran,
     PauseDone,
     PutOff,
     Stalled,
@@ -130,6 +132,18 @@ class TaskMachine(RuleBasedStateMachine):
         self.task.handle(Moved(generation) if moves else Stalled(generation, 400.0, 9))
 
     @precondition(lambda self: self.task.process is not None)
+    @rule(why=st.sampled_from([ExitClass.SOFT_MEMORY, ExitClass.RECYCLED]))
+    def outgrow(self, why: ExitClass) -> None:
+        failures = self.task.state.failures
+        self.task.handle(Outgrew(self.task.state.generation, why, "it is due"))
+        assert self.task.state.failures == failures
+
+    @precondition(lambda self: self.task.process is not None)
+    @rule()
+    def overrun(self) -> None:
+        self.task.handle(Overran(self.task.state.generation, "it used too much"))
+
+    @precondition(lambda self: self.task.process is not None)
     @rule()
     def have_dumped(self) -> None:
         """Whether or not that was asked for."""
@@ -163,6 +177,8 @@ class TaskMachine(RuleBasedStateMachine):
             PutOff(old, 3.0),
             Stalled(old, 400.0, 9),
             Moved(old),
+            Outgrew(old, ExitClass.RECYCLED, "late"),
+            Overran(old, "late"),
             Dumped(old),
             FellSilent(old, 99.0, "poll"),
             TimedOut(old, timer),

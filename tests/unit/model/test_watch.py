@@ -1,17 +1,36 @@
 """What a slot says of a task: silent, busy, stalled, moving."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.model.deadlines import Deadlines
-from engine.model.lifecycle_event import FellSilent, Moved, Stalled
+from engine.model.exit_status import ExitClass
+from engine.model.lifecycle_event import FellSilent, Moved, Outgrew, Overran, Stalled
+from engine.model.limits import Limits
 from engine.model.progress import Progress
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
 from engine.model.task_state import TaskState
-from engine.model.watch import busy_for, fell_silent, look_at_progress
+from engine.model.watch import (
+    busy_for,
+    fell_silent,
+    look_at_progress,
+    memory_verdict,
+    recycle_due,
+)  # fmt: skip
 
 SECOND = 1_000_000_000
+
+
+def limited(limits: Limits, condition: Condition = Condition.RUNNING) -> TaskState:
+    return TaskState(
+        condition=condition,
+        generation=3,
+        running_since=None if condition is Condition.STARTING else 100.0,
+        supervision=Supervision(limits=limits),
+    )
 
 
 def state(condition: Condition = Condition.RUNNING, **deadlines: float) -> TaskState:
@@ -132,3 +151,59 @@ def test_a_limit_of_zero_looks_at_nothing() -> None:
     for now in (0.0, 1e6):
         progress, event = look(progress, task, slot, now)
         assert event is None
+
+
+def test_a_process_is_due_for_its_successor_after_so_many_records() -> None:
+    task, slot = limited(Limits(recycle_records=1000)), slot_at("poll")
+    slot["records_in"] = 5000  # by the processes before
+    slot.begin(3, 0)
+    slot["records_in"] = 5999
+    assert recycle_due(task, slot, 200.0) is None
+    slot["records_in"] = 6003
+
+    event = recycle_due(task, slot, 200.0)
+
+    words = "it has had 1003 records, and gets a fresh process after every 1000"
+    assert event == Outgrew(3, ExitClass.RECYCLED, words)
+    assert recycle_due(replace(task, recycling=ExitClass.RECYCLED), slot, 200.0) is None
+
+
+def test_a_process_is_due_after_so_long_and_not_at_the_same_time_as_the_others() -> None:
+    limits = Limits(recycle_after=3600)
+    times = set()
+    for generation in range(1, 60):
+        task = replace(limited(limits), generation=generation)
+        due = next(s for s in range(3000, 4200) if recycle_due(task, slot_at("poll"), 100.0 + s))
+        times.add(due)
+
+    assert 3600 * 0.9 <= min(times) <= max(times) <= 3600 * 1.1 + 1
+    assert len(times) > 40
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "is_confined", "expected"),
+    [
+        (Limits(memory_hard=100), 101, False, Overran(3, "it used 101 bytes of 100")),
+        (Limits(memory_hard=100), 100, False, None),
+        (Limits(memory_hard=100), 101, True, None),
+        (Limits(memory_soft=50, memory_hard=100), 60, True,
+         Outgrew(3, ExitClass.SOFT_MEMORY, "it used 60 bytes, more than 50")),
+        (Limits(memory_soft=50, memory_hard=100), 101, False,
+         Overran(3, "it used 101 bytes of 100")),
+        (Limits(memory_soft=50), 50, False, None),
+        (Limits(memory_soft=50, soft_interval=1000), 60, False, None),
+        (Limits(), 1 << 40, False, None),
+    ],
+)  # fmt: skip
+def test_the_memory_that_a_process_uses_is_judged_by_its_limits(
+    limits: Limits, used: int, is_confined: bool, expected: Outgrew | Overran | None
+) -> None:
+    assert memory_verdict(limited(limits), used, 200.0, is_confined=is_confined) == expected
+
+
+def test_f53_a_task_that_is_starting_is_given_no_fresh_process() -> None:
+    task = limited(Limits(memory_soft=50), Condition.STARTING)
+
+    assert memory_verdict(task, 60, 200.0, is_confined=False) is None
+    task = limited(Limits(memory_hard=50), Condition.STARTING)
+    assert memory_verdict(task, 60, 200.0, is_confined=False) is not None
