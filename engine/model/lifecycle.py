@@ -221,5 +221,5 @@ def _start_is_over(state: TaskState, busy: float, now: float) -> Step:
         return state, []
     if busy > 0:
         return state, [arm(state, Timer.START, busy)]
-    words = f"not RUNNING {now - state.spawned_at:.3g} s after its start"
+    words = f"not RUNNING {round(now - state.spawned_at, 1):g} s after its start"
     return interrupt(state, ExitClass.START_TIMEOUT, words)

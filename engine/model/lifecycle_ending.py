@@ -110,7 +110,7 @@ def _stop_is_over(state: TaskState, busy: float, now: float) -> Step:
         if more > 0:
             return state, [arm(state, Timer.STOP, more)]
         took = now - state.ending_since
-        words = f"did not end within {took:.3g} s"
+        words = f"did not end within {round(took, 1):g} s"
         known = state.ending_words
         state = replace(state, ending_words=f"{known}; {words}" if known else words)
     return state, [Abort(), arm(state, Timer.ABORT, ABORT_GRACE)]
