@@ -16,6 +16,7 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
         reason: how it ended, in one sentence.
         then: what the task became by it, a value of :class:`engine.model.state.Condition`:
             STARTING (a successor is made), BACKOFF, FAILED or STOPPED.
+        verdict: why no successor is made, in FAILED.
         retry_in: seconds until the next start, in BACKOFF.
         exit_code: None when a signal ended it, or when no process was made.
         signal: number of the signal that ended it.
@@ -42,6 +43,7 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     then: str
     ended_ms: int
+    verdict: str | None = None
     retry_in: float | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -84,6 +86,7 @@ def death_of(state: TaskState, event: Exited, now: float, now_ms: int) -> Death:
         reason=state.reason or "",
         then=state.condition,
         ended_ms=now_ms,
+        verdict=state.verdict,
         retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
         exit_code=status.code if status else None,
         signal=status.signal if status else None,

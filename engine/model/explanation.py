@@ -89,21 +89,13 @@ _CAUSES: Final[Mapping[str, str]] = {
 def _sequel(facts: Facts) -> str:
     death, now = facts.death, facts.condition
     if death.then == Condition.FAILED:
-        return f"it is not started again: {_limit(death)}"
+        return death.verdict or "not restarted"
     if now == Condition.BACKOFF:
         wait = death.retry_in if facts.retry_in is None else facts.retry_in
         return f"it is started again in {_time(wait or 0.0)}"
     if death.then in (Condition.BACKOFF, Condition.STARTING):
         return f"it was started again and is {now} now"
     return "it was not to be started again"
-
-
-def _limit(death: Death) -> str:
-    if death.exit_class in _ADVICE and ExitClass(death.exit_class).is_permanent:
-        return "the same would happen again"
-    if death.restarts_max and len(death.restarts_ms) >= death.restarts_max:
-        return f"that happened {death.restarts_max} times within {_time(death.restarts_window)}"
-    return "the restart policy forbids it"
 
 
 def advice(facts: Facts) -> str:

@@ -155,7 +155,7 @@ def _why(  # noqa: C901 (a table: one line an event)
         case "backoff":
             return f"failure {state.failures} in a row: {state.reason}"
         case "failed":
-            return _first_and_last_line(state.trace) or state.reason
+            return "; ".join(filter(None, (state.reason, state.verdict)))
         case "unresponsive" | "unkillable":
             return state.reason
         case "degraded":
@@ -211,11 +211,6 @@ def _culprit(death: Death) -> str | None:
     if death.signal is not None:
         return "process" if death.signal in _OWN_SIGNALS else "unknown"
     return "process"
-
-
-def _first_and_last_line(text: str | None) -> str | None:
-    lines = (text or "").strip().splitlines()
-    return "; ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else None
 
 
 def _shown(death: Death) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
         ending=None,
         ending_words=None,
         is_dumping=False,
+        verdict=None,
         stall=None,
         recycling=None,
         recycling_words=None,
@@ -108,7 +109,8 @@ def _waiting(state: TaskState, until: float) -> TaskState:
 
 def _give_up(state: TaskState, event: Exited, why: str) -> Step:
     trace = f"{_trace(event, state.reason)}\n{why}"
-    return replace(state, condition=Condition.FAILED, trace=trace), [Emit("failed")]
+    state = replace(state, condition=Condition.FAILED, trace=trace, verdict=why)
+    return state, [Emit("failed")]
 
 
 def _class_of(state: TaskState, event: Exited) -> ExitClass:

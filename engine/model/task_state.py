@@ -35,6 +35,7 @@ class TaskState:
         first_error: what the first end said, or was, since the task was healthy last.
         first_error_at: when that was.
         trace: what the status shows for FAILED.
+        verdict: why no process follows, for FAILED.
         note: what a running process says it waits for.
         restarts: restarts by exit class, ever.
         retry_at: when the back-off ends.
@@ -66,6 +67,7 @@ class TaskState:
     first_error: str | None = None
     first_error_at: float = 0.0
     trace: str | None = None
+    verdict: str | None = None
     note: str | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)
     retry_at: float | None = None

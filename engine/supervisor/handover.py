@@ -34,7 +34,14 @@ FORMAT: Final = 1
 _PROBLEM: Final = "ENGINE_HANDOVER_PROBLEM"
 
 HELD_SIGNALS: Final = frozenset(
-    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2}
+    {
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGCHLD,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
 )
 """Blocked from before the ``execve`` until the successor has its handlers: none is lost."""
 

@@ -102,16 +102,18 @@ class LogPipe:
         except (OSError, MemoryError):
             return 0  # what there is stays in the pipe, and we are asked again
         if data:
+            partial = self._partial
             try:
                 self._take(data, is_last=is_last)
             except Exception as error:  # noqa: BLE001 (a reader that gives up would stop the task)
                 self._partial = b""
-                self._lost += len(data)
+                self._lost += len(partial) + len(data)
                 self._log.error("output was not understood", **self._context, error=repr(error))
         return len(data)
 
     def drain(self) -> None:
         """Take everything that is in the pipe now; an unfinished line counts as a line."""
+        self._rescue()
         left = _DRAIN_MOST
         while left > 0 and (got := self._read(is_last=True)):
             left -= got
@@ -125,6 +127,18 @@ class LogPipe:
         """Lines about the process that came another way than through its pipe."""
         self._take(f"{text}\n".encode("utf-8", "backslashreplace"), is_last=True)
 
+    def _rescue(self) -> None:
+        """The last lines that were dropped are wanted after all: somebody died in a flood."""
+        if not self._untold:
+            return
+        kept = bytes(self.tail[-min(self._untold, len(self.tail)) :])
+        if len(kept) < self._untold:
+            kept = kept.partition(b"\n")[2]  # its beginning is gone
+        self._untold -= len(kept)
+        if self._untold:
+            self._tell_flood()
+        self._split(kept)
+
     def take_last_words(self) -> LastWords:
         """What the process that just ended left behind; the next one begins anew."""
         words = LastWords(bytes(self.tail), self.errors)
@@ -133,6 +147,7 @@ class LogPipe:
         return words
 
     def _take(self, data: bytes, *, is_last: bool) -> None:
+        is_cut = not self.tail.endswith(b"\n")
         self.tail += data
         del self.tail[:-_TAIL]
         if not is_last and self._rate is not None and self._is_too_much(self._rate, len(data)):
@@ -140,9 +155,13 @@ class LogPipe:
             self._partial = b""
             return
         if self._untold:
-            lost, newline, data = data.partition(b"\n")  # the rest of a line that was dropped
-            self._untold += len(lost) + len(newline)
+            if is_cut:
+                lost, newline, data = data.partition(b"\n")  # the rest of a line that was dropped
+                self._untold += len(lost) + len(newline)
             self._tell_flood()
+        self._split(data)
+
+    def _split(self, data: bytes) -> None:
         now = now_text()
         events: list[bytes] = []
         *lines, self._partial = (self._partial + data).split(b"\n")

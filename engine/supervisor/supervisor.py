@@ -154,6 +154,7 @@ class Supervisor:
         succession = Succession(self, self._parts())
         self._upgrade = Upgrade(succession, self._notifier, handed)
         loop.add_signal_handler(signal.SIGUSR2, self._request_upgrade)
+        loop.add_signal_handler(signal.SIGUSR1, self._logs_moved)
         self._state_file.load()
         if handed is not None:
             self._grace_until = loop.time() + _LATE
@@ -288,6 +289,10 @@ class Supervisor:
         """Go on with a task of a supervisor before us."""
         self._tasks[task] = SupervisedTask(self, task, self._settings.data_dir, handed=handed)
         self._state_file.take(task)  # it is known better from memory
+
+    def _logs_moved(self) -> None:
+        """What logrotate and its like tell whoever writes logs; each write looks for itself."""
+        self.log.debug("asked to open the log files anew, which happens by itself")
 
     def _request_upgrade(self) -> None:
         if self._upgrade is not None:

@@ -88,7 +88,7 @@ def test_f04_a_permanent_error_fails_the_task_with_its_trace_and_without_a_retry
     lines = status["trace"].splitlines()
     assert lines[0] == words
     assert any("misbehaving.py" in line for line in lines)
-    assert lines[1].endswith("it is not started again: the same would happen again.")
+    assert "; not restarted: the cause is permanent" in lines[1]
 
 
 def test_f04_words_in_any_language_and_length_reach_the_status(

@@ -5,6 +5,7 @@ A task does what its configuration says (``at.start``, ``at.stop``) or what a fi
 """
 
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -78,6 +79,10 @@ class MisbehavingTask(SourceTask):
         verb, _, argument = (order or "").partition(" ")
         if verb == "lag":
             self.context.lag(int(argument))
+        elif verb == "leak":
+            print(self._config)
+            logging.getLogger("misbehaving").error("with %s", self._config)
+            raise ValueError(str(self._config))
         elif verb == "move":
             self.context._runtime.progressed()  # type: ignore[attr-defined]
         elif verb == "busy":
@@ -190,6 +195,35 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def log(text: str) -> None:
+    """As a plugin does that knows nothing of the engine; the first word is the level."""
+    level, _, message = text.partition(" ")
+    logging.getLogger("misbehaving.deep").log(logging.getLevelName(level), message)
+
+
+def flood(size: str) -> None:
+    """So many bytes in lines as fast as they are taken, and then one line more."""
+    lines = (b"x" * 199 + b"\n") * 500
+    for _ in range(int(size) // len(lines)):
+        os.write(1, lines)
+    os.write(1, b"the flood is over\n")
+
+
+def print_oddly(_argument: str) -> None:
+    """What no log should choke on, and then a death in the middle of a line."""
+    os.write(1, b"caf\xe9 \x1b[31mred\x1b[0m\n\xff\xfe\n\0nul\n\n")
+    os.write(1, b"long " + b"y" * 10_000_000 + b"\n")
+    os.write(1, b'{"event": "no event of ours"}\n\x1e{"half": ')
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail_in_a_thread(text: str) -> None:
+    """Python prints why, and the task goes on."""
+    thread = threading.Thread(target=fail, args=(text,))
+    thread.start()
+    thread.join()
+
+
 ORDERS: Mapping[str, Callable[[str], None]] = {
     "exit": exit_now,
     "sys.exit": exit_python,
@@ -206,4 +240,9 @@ ORDERS: Mapping[str, Callable[[str], None]] = {
     "nameless": leave_a_nameless_program,
     "print": say,
     "print_and_die": print_and_die,
+    "say": say,
+    "log": log,
+    "flood": flood,
+    "print_oddly": print_oddly,
+    "fail_in_a_thread": fail_in_a_thread,
 }

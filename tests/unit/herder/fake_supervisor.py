@@ -25,6 +25,7 @@ from engine.wire.message import (
     Drop,
     HerderReady,
     HerderToSupervisor,
+    LogLevelsSet,
     Plan,
     PlanEnded,
     Refused,
@@ -54,6 +55,7 @@ class FakeSupervisor:
         assignments: what each task was given last.
         heard: every message, in order.
         is_holding: events of tasks are kept back.
+        levels: what it tells a herder of levels of logging.
     """
 
     def __init__(self, epoch: int = 1) -> None:
@@ -61,6 +63,7 @@ class FakeSupervisor:
         self.tasks: dict[TaskId, TaskReport] = {}
         self.assignments: dict[TaskId, TaskAssignment] = {}
         self.heard: list[HerderToSupervisor] = []
+        self.levels: list[LogLevelsSet] = []
         self.acknowledged = 0
         self.is_ready = False
         self.ignores_drops = False
@@ -80,6 +83,8 @@ class FakeSupervisor:
         self._send(Welcome(os.getpid(), self.epoch), [listener] if listener is not None else [])
         for task, report in self.tasks.items():
             self._send(TaskSnapshot(report), [self._slots[task]])
+        for levels in self.levels:
+            self._send(levels)
         self._send(SnapshotEnd())
         for event in self._events:
             self._send(event)

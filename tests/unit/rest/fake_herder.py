@@ -23,6 +23,7 @@ from engine.herder.herder import (
     TaskView,
     WorkerView,
 )
+from engine.model.death import Death
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
@@ -73,6 +74,7 @@ class FakeHerder:
         upgraded: what that will be after the next one.
         levels: that were set, by connector and logger.
         journal: the journal's file.
+        deaths: how the last process of each task ended.
         sampled_pids: pids of the processes that were measured last, where it is not the one alive.
     """
 
@@ -90,6 +92,7 @@ class FakeHerder:
         self.generation = 0
         self.levels: dict[str | None, dict[str, tuple[str, int | None]]] = {}
         self.journal: Path | None = None
+        self.deaths: dict[TaskId, Death] = {}
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -323,7 +326,8 @@ class FakeHerder:
         slot = self.slots.get(task) or slot_of(heartbeat_ns=time.monotonic_ns(), stage=2)
         pid = self.sampled_pids.get(task, report.pid)
         sample = Sample(task.connector, task.task, pid, 1.5, 30 << 20, 5 << 20) if pid else None
-        return TaskView(task, kind, report, slot, sample, self.logs.get(task))
+        log, death = self.logs.get(task), self.deaths.get(task)
+        return TaskView(task, kind, report, slot, sample, log, death)
 
     def worker_view(self) -> WorkerView:
         return WorkerView(

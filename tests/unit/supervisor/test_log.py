@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from engine.supervisor.log import Console, Log
 
 
@@ -135,3 +137,62 @@ def test_a_surrogate_in_an_event_does_not_stop_the_log() -> None:
         log, read_fd = written(as_json=as_json)
         log.info("file", name="\udcff")
         assert b"file" in read_all(read_fd)
+
+
+def test_what_was_lost_is_told_when_somebody_reads_again() -> None:
+    log, read_fd = written(as_json=True)
+    for _ in range(3):
+        log.show_encoded([b'{"event":"' + b"x" * 500_000 + b'"}'])
+    assert log.console.dropped > 0
+    read = b""
+    while got := read_all(read_fd):
+        read += got
+        log.console.flush()
+    lines = read.splitlines()
+
+    assert all(json.loads(line) for line in lines)
+    told = json.loads(lines[-1])
+    assert told["event"].startswith(f"{log.console.dropped} bytes of the service's log were lost")
+    assert told["level"] == "warning"
+
+
+def test_a_line_behind_one_that_a_full_disk_tore_begins_as_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    console = Console(fd, lambda lost: b"%d lost\n" % lost)
+    real, room = os.write, [3]
+
+    def nearly_full(to: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        count = real(to, data[: room[0]])
+        room[0] -= count
+        return count
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", nearly_full)
+        console.write(b"first\n")
+        console.write(b"second\n")
+    console.write(b"third\n")
+    os.close(fd)
+
+    assert (tmp_path / "log").read_bytes() == b"fir\nthird\n10 lost\n"
+
+
+def test_the_level_changes_at_run_time() -> None:
+    log, read_fd = written(as_json=True, level="warn")
+    log.info("a")
+    log.set_level("INFO")
+    log.info("b")
+
+    assert [json.loads(line)["event"] for line in read_all(read_fd).splitlines()] == ["b"]
+
+
+def test_whoever_listens_hears_of_every_event_whatever_the_level() -> None:
+    log, _ = written(as_json=True, level="off")
+    heard = []
+    log.on_own = lambda level, text, fields: heard.append((level, text, fields))
+    log.warning("odd", n=3)
+
+    assert heard == [("warning", "odd", {"n": 3})]

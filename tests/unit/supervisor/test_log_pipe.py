@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from engine.supervisor.log import Console, Log
 from engine.supervisor.log_file import LogFile
 from engine.supervisor.log_pipe import LogPipe
-from engine.supervisor.settings import Retention
+from engine.supervisor.settings import OutputLimits, Retention
 from tests.unit.supervisor.conditions import until
 from tests.unit.supervisor.conftest import ReadLog
 
@@ -73,8 +74,12 @@ def test_a_line_in_halves_is_one_line(read_log: ReadLog, tmp_path: Path) -> None
     ]
 
 
-def test_half_a_line_at_a_death_is_a_line(read_log: ReadLog, tmp_path: Path) -> None:
-    assert texts(written(read_log, tmp_path / "log", b"one\ntw")) == ["one", "tw"]
+def test_half_a_line_at_a_death_is_a_line_that_says_so(read_log: ReadLog, tmp_path: Path) -> None:
+    """F62."""
+    events = written(read_log, tmp_path / "log", b"one\ntw")
+
+    assert texts(events) == ["one", "tw"]
+    assert [event.get("cut") for event in events] == [None, "end"]
 
 
 def test_half_an_event_at_a_death_is_shown_as_text(read_log: ReadLog, tmp_path: Path) -> None:
@@ -83,6 +88,7 @@ def test_half_an_event_at_a_death_is_shown_as_text(read_log: ReadLog, tmp_path: 
 
     assert texts(events) == ["a", '{"event":"b']
     assert events[1]["logger"] == "output"
+    assert events[1]["cut"] == "end"
 
 
 def test_bytes_that_are_no_text_are_shown_escaped(read_log: ReadLog, tmp_path: Path) -> None:
@@ -225,3 +231,179 @@ def test_f58_a_disk_that_takes_nothing_is_counted_and_disturbs_nobody(
 
     asyncio.run(body())
     assert read_log.texts() == ["hello"]
+
+
+def test_pieces_of_a_long_line_say_so_and_break_no_character(
+    read_log: ReadLog, tmp_path: Path
+) -> None:
+    line = "日本語" * 40_000
+    events = written(read_log, tmp_path / "log", *_chunks(f"{line}\nend\n".encode(), 30_000))
+    *pieces, last, end = events
+
+    assert "".join(texts([*pieces, last])) == line
+    assert {event["cut"] for event in pieces} == {"length"}
+    assert "cut" not in last
+    assert end["event"] == "end"
+
+
+def _chunks(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+# ---- floods ----------------------------------------------------------------------------------
+
+
+def flood(limits: OutputLimits, path: Path, program: str) -> tuple[LogPipe, list[dict[str, Any]]]:
+    """What is left of all that a program prints while somebody reads along."""
+
+    async def body() -> LogPipe:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        log = Log(Console(nowhere), as_json=True, limits=limits)
+        pipe = LogPipe(log, CONTEXT, path)
+        writer = python(program, pipe)
+        await until(lambda: writer.poll() is not None, 60)
+        pipe.drain()
+        pipe.close()
+        os.close(nowhere)
+        return pipe
+
+    pipe = asyncio.run(body())
+    return pipe, lines_of(path)
+
+
+def test_f59_what_is_too_much_is_dropped_counted_and_told_and_the_last_words_are_kept(
+    tmp_path: Path,
+) -> None:
+    program = "for n in range(200_000): print('line', n, 'x' * 80)\nprint('last words')"
+    pipe, events = flood(OutputLimits(bytes_per_second=10_000), tmp_path / "log", program)
+
+    assert texts(events)[-1] == "last words"
+    assert bytes(pipe.tail).endswith(b"last words\n")
+    notes = [e for e in events if e["logger"] == "engine.supervisor"]
+    lost = sum(int(e["event"].split()[0]) for e in notes)
+    assert notes[0]["event"].endswith("dropped: more than 10000 bytes a second")
+    assert notes[0]["level"] == "warning"
+    kept = sum(len(e["event"]) + 1 for e in events if e["logger"] == "output")
+    assert lost == pipe.dropped
+    assert lost + kept == sum(len(f"line {n} {'x' * 80}\n") for n in range(200_000)) + 11
+    assert all(e["event"].endswith(("x" * 80, "words")) for e in events if e not in notes)
+
+
+def test_f59_whoever_prints_too_much_waits_where_that_is_asked_for(tmp_path: Path) -> None:
+    program = "for n in range(4_000): print('line', n, 'x' * 80)"
+    limits = OutputLimits(bytes_per_second=400_000, is_blocking=True)
+    pipe, events = flood(limits, tmp_path / "log", program)
+
+    assert texts(events) == [f"line {n} {'x' * 80}" for n in range(4_000)]
+    assert pipe.dropped == 0
+
+
+def test_a_burst_is_no_flood(tmp_path: Path) -> None:
+    program = "for n in range(1_000): print('line', n, 'x' * 80)"
+    pipe, events = flood(OutputLimits(bytes_per_second=20_000), tmp_path / "log", program)
+
+    assert len(events) == 1_000
+    assert pipe.dropped == 0
+
+
+# ---- readers that fail -----------------------------------------------------------------------
+
+
+def test_f60_a_reader_that_failed_once_reads_on(
+    read_log: ReadLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that writes more than a pipe holds would wait for ever."""
+    failures = iter([MemoryError(), ValueError("odd")])
+
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        real = pipe._add_line
+
+        def fails_at_first(*arguments: Any) -> None:
+            for failure in failures:
+                raise failure
+            real(*arguments)
+
+        monkeypatch.setattr(pipe, "_add_line", fails_at_first)
+        writer = python("for _ in range(5000): print('x' * 60)\nprint('end')", pipe)
+        await until(lambda: writer.poll() is not None)
+        pipe.drain()
+        assert pipe.dropped > 0
+        pipe.close()
+
+    asyncio.run(body())
+    assert texts(lines_of(tmp_path / "log"))[-1] == "end"
+    told = [text for text in read_log.texts() if "output was not understood" in text]
+    assert len(told) == 2
+
+
+def test_f60_a_read_for_which_there_is_no_memory_is_tried_again(
+    read_log: ReadLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = os.read, iter([MemoryError()] * 3)
+
+    def fails_at_first(fd: int, size: int) -> bytes:
+        for failure in failures:
+            raise failure
+        return real(fd, size)
+
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        monkeypatch.setattr(os, "read", fails_at_first)
+        os.write(pipe.write_fd, b"hello\n")
+        await until(lambda: texts(lines_of(tmp_path / "log")) == ["hello"])
+        monkeypatch.undo()
+        assert pipe.dropped == 0
+        pipe.close()
+
+    asyncio.run(body())
+
+
+# ---- last words ------------------------------------------------------------------------------
+
+
+def test_last_words_are_those_of_one_process(read_log: ReadLog, tmp_path: Path) -> None:
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        os.write(pipe.write_fd, b'\x1e{"timestamp":"T","level":"error","event":"a"}\nbye\n')
+        pipe.drain()
+        first = pipe.take_last_words()
+        assert first.output.endswith(b"bye\n")
+        assert first.errors.texts() == ("T a",)
+        os.write(pipe.write_fd, b"hello\n")
+        pipe.drain()
+        second = pipe.take_last_words()
+        assert (second.output, second.errors.texts()) == (b"hello\n", ())
+        pipe.close()
+
+    asyncio.run(body())
+
+
+def test_f58_a_disk_that_has_room_again_is_told_what_it_missed(
+    read_log: ReadLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(fd: int, data: bytes) -> int:
+        if fd > 2 and os.readlink(f"/proc/self/fd/{fd}").startswith(str(tmp_path)):
+            raise OSError(28, "No space left on device")
+        return real(fd, data)
+
+    real = os.write
+
+    async def body() -> None:
+        pipe = LogPipe(read_log.log, CONTEXT, tmp_path / "log")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", no_space)
+            os.write(pipe.write_fd, b"lost\n")
+            pipe.drain()
+            assert [pipe.problem] == [no_room]
+        os.write(pipe.write_fd, b"kept\n")
+        pipe.drain()
+        assert [pipe.problem] == [None]
+        note, kept = lines_of(tmp_path / "log")
+        assert note["event"] == f"{pipe.dropped} bytes of this log were lost: {no_room}"
+        assert (note["level"], note["connector"]) == ("warning", "orders")
+        assert kept["event"] == "kept"
+        pipe.close()
+
+    no_room = "No space left on device"
+    asyncio.run(body())

@@ -91,3 +91,72 @@ def test_a_closed_log_does_not_disturb_the_work() -> None:
     )
 
     assert ended.stdout == b"on\n"
+
+
+SET = "from engine.wire.log_sequence import set_levels\n"
+
+
+def told(body: str, level: str = "info") -> str:
+    """The sentences of all events, one after the other."""
+    return "".join(str(event["event"]) for event in events_of(SET + body, level))
+
+
+def test_levels_change_while_a_process_runs_and_back_again() -> None:
+    body = (
+        'log.debug("a"); set_levels({"root": "DEBUG"}); log.debug("b")\n'
+        'set_levels({"root": "ERROR"}); log.warning("c"); log.error("d")\n'
+        'set_levels({}); log.debug("e"); log.info("f")'
+    )
+    assert told(body) == "bdf"
+
+
+def test_one_logger_can_say_more_or_less_than_the_others() -> None:
+    body = (
+        'other = get_logger("engine.other")\n'
+        'set_levels({"engine.test": "TRACE", "engine": "WARN"})\n'
+        'log.debug("a"); other.info("b"); other.warning("c"); get_logger("lib").info("d")'
+    )
+    assert told(body) == "acd"
+
+
+def test_libraries_are_as_talkative_as_is_asked_for() -> None:
+    body = (
+        'lib = logging.getLogger("lib.deep")\n'
+        'lib.debug("a"); set_levels({"lib": "DEBUG"}); lib.debug("b")\n'
+        'set_levels({"root": "DEBUG"}); lib.debug("c")\n'
+        'set_levels({"lib": "OFF"}); lib.critical("d"); logging.getLogger("x").info("e")\n'
+        'set_levels({}); lib.debug("f"); lib.info("g")'
+    )
+    assert told(body) == "bceg"
+
+
+def test_a_level_that_was_configured_holds_where_nobody_sets_another() -> None:
+    body = 'set_levels({"lib": "DEBUG"}); log.info("a"); log.error("b")'
+    assert told(body, "ERROR") == "b"
+
+
+def test_secrets_are_hidden_in_events_and_in_what_is_printed() -> None:
+    program = PROGRAM.format(
+        level="info",
+        body=(
+            "import sys\n"
+            "from engine.model.secret import Secrets\n"
+            "from engine.wire.log_sequence import hide\n"
+            "secrets = Secrets(); hide(secrets)\n"
+            'secrets.add("hunter2"); secrets.add("quo\\"te")\n'
+            'log.info("with hunter2", why="quo\\"te", error=ValueError("hunter2"))\n'
+            'logging.getLogger("lib").error("lib knows %s", "hunter2")\n'
+            'print("printed", "hunter2"); sys.stdout.writelines(["hunter2\\n"])\n'
+            "try:\n    raise ValueError('hunter2')\n"
+            "except ValueError:\n    log.exception('raised')\n"
+            "raise KeyError('hunter2')"
+        ),
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=30
+    )
+    assert ended.returncode == 1
+    assert b"hunter2" not in ended.stdout + ended.stderr
+    assert b"quo" not in ended.stdout + ended.stderr
+    assert ended.stdout == b"printed [hidden]\n[hidden]\n"
+    assert b"KeyError: '[hidden]'" in ended.stderr
