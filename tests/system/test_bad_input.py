@@ -53,7 +53,6 @@ def connector_file(directory: Path, name: str, config: Mapping[str, object]) -> 
         ("unnamed.properties", "topic=x\n", "unnamed.properties"),
         ("latin.properties", b"name=a\ntopic=\xe4\n", "latin.properties: not UTF-8 at byte 13"),
         ("missing.properties", None, "missing.properties: No such file or directory"),
-        (".", None, ".: Is a directory"),
     ],
 )
 def test_a_connector_file_that_cannot_be_read_is_named_with_its_line(
