@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.cli.ctl_client import CtlError, RestClient, fail
+from engine.cli.ctl_dlq_arguments import add_dead_letter_actions
 from engine.cli.ctl_exit_code import ExitCode, help_text
 
 DEFAULT_URL: Final = "http://127.0.0.1:8083"
@@ -33,6 +34,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     actions = ctl.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_reading(actions)
     _add_changing(actions)
+    _add_dead_letters(actions)
 
 
 def _add_reading(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -111,6 +113,15 @@ def _add_changing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
     restart.add_argument("--task", type=_whole, metavar="N", help="only this task")
     restart.add_argument("--only-failed", action="store_true", help="only what has FAILED")
     restart.add_argument("--include-tasks", action="store_true", help="the tasks as well")
+
+
+def _add_dead_letters(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "records that were given up: look at them, change them, send them again"
+    letters = actions.add_parser("dlq", help=text, description=f"{text}.", allow_abbrev=False)
+    _add_common(letters, is_top=False)
+    add_dead_letter_actions(
+        letters.add_subparsers(title="actions", metavar="ACTION", required=True), _action
+    )
 
 
 def _action(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
 from engine.model.death import Death
+from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.message import Losses, Reloaded, Sample, TaskReport, UpgradeState
@@ -208,6 +209,9 @@ class Herder(Protocol):
 
     async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
         """Committed offsets: (partition, offset) pairs in upstream's form."""
+
+    async def dead_letters(self, name: str, request: LettersRequest) -> Mapping[str, Any]:
+        """Look at a connector's dead letters, or do something to them."""
 
     async def log_levels(self, connector: str | None) -> Mapping[str, tuple[str, int | None]]:
         """Levels by logger, and when they were set (ms since the epoch), None for inherited ones.

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from engine.herder.herder import PlanFailedError
+from engine.model.letter_request import LettersRequest
 from engine.wire.channel import Channel
 from engine.wire.message import Plan, PlanAnswer, PlanDone, PlanRequest, PlanStage, PlanToHerder
 from engine.wire.sealed import seal, unseal
@@ -52,13 +53,19 @@ class PlanClient:
         self._running: dict[int, _PlanCall] = {}
         self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
 
-    async def run(self, action: str, config: Mapping[str, str | None], title: str) -> PlanAnswer:
+    async def run(
+        self,
+        action: str,
+        config: Mapping[str, str | None],
+        title: str,
+        letters: LettersRequest | None = None,
+    ) -> PlanAnswer:
         """The child's answer.
 
         Raises:
             PlanDiedError: the child died, or did not answer in time.
         """
-        request = PlanRequest(action, self._worker, dict(config), self._data_dir)
+        request = PlanRequest(action, self._worker, dict(config), self._data_dir, letters)
         async with self._slots:
             token = next(self._tokens)
             ours, theirs = Channel.pair()

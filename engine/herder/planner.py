@@ -8,6 +8,7 @@ from engine.api.config import REQUIRED, ConfigKey, ConfigType, Importance
 from engine.api.errors import ConnectError, NotFoundError
 from engine.herder.herder import BadRequestError, ConfigInfos, ConfigValue, PluginInfo
 from engine.herder.plan_client import PlanClient, PlanDiedError
+from engine.model.letter_request import LettersRequest
 from engine.storage.config_store import StoredPlan
 from engine.wire.log_sequence import get_logger
 from engine.wire.message import PlanAnswer, PlannedKey, PlanProblem
@@ -106,6 +107,13 @@ class Planner:
             await self._ask("offsets", config, f"offsets of {config['name']}"[:_LONGEST_TITLE])
         ).offsets
 
+    async def dead_letters(
+        self, config: Mapping[str, str], request: LettersRequest
+    ) -> Mapping[str, Any]:
+        """What is to be known of a connector's dead letters, or was done to them."""
+        title = f"dead letters of {config['name']}"[:_LONGEST_TITLE]
+        return (await self._ask("dead_letters", config, title, request)).letters or {}
+
     async def cluster_id(self) -> str | None:
         """The id of the Kafka cluster; None when it cannot be reached."""
         try:
@@ -113,8 +121,14 @@ class Planner:
         except ConnectError:
             return None
 
-    async def _ask(self, action: str, config: Mapping[str, str | None], title: str) -> PlanAnswer:
-        answer = await self._client.run(action, config, title)
+    async def _ask(
+        self,
+        action: str,
+        config: Mapping[str, str | None],
+        title: str,
+        letters: LettersRequest | None = None,
+    ) -> PlanAnswer:
+        answer = await self._client.run(action, config, title, letters)
         if answer.problem is not None:
             raise _error(answer.problem)
         return answer

@@ -25,6 +25,7 @@ from engine.herder.planner import Planner
 from engine.herder.restart_plan import RestartRequest, plan_restart
 from engine.herder.task_table import TaskTable
 from engine.herder.worker_connectors import WorkerConnectors
+from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.message import Reloaded, Samples, UpgradeState
@@ -108,6 +109,11 @@ class StandaloneHerder:
         """See the protocol."""
         entry = self._connectors.entry(name)
         return await self._planner.offsets(entry.stored.config)
+
+    async def dead_letters(self, name: str, request: LettersRequest) -> Mapping[str, Any]:
+        """See the protocol."""
+        entry = self._connectors.entry(name)
+        return await self._planner.dead_letters(entry.stored.config, request)
 
     async def log_levels(self, connector: str | None) -> Mapping[str, tuple[str, int | None]]:
         """See the protocol."""

@@ -12,6 +12,7 @@ from engine.herder.herder import Herder
 from engine.rest.body import MAX_BODY_BYTES
 from engine.rest.connector_actions import ConnectorActionsResource
 from engine.rest.connectors import ConnectorsResource
+from engine.rest.dead_letters import DeadLettersResource
 from engine.rest.engine_resource import EngineResource
 from engine.rest.errors import answer_errors
 from engine.rest.events import EventsResource
@@ -50,6 +51,7 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
         LoggersResource(herder),
         EventsResource(herder, stream),
         ExplainResource(herder),
+        DeadLettersResource(herder),
     )
     add_routes(app, [route for resource in resources for route in resource.routes()])
     app.on_shutdown.append(stream.close)

@@ -7,8 +7,8 @@ so while they run. A letter is there once however often its record fails in the 
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits, Stage
 from engine.storage.connector_file import connector_file
 from engine.storage.database import Database, StoreError
+from engine.storage.migration import Additive
 
 DEAD_LETTER_MIGRATIONS: Final = (
     """
@@ -46,6 +47,20 @@ DEAD_LETTER_MIGRATIONS: Final = (
     );
     CREATE INDEX IF NOT EXISTS letters_by_age ON letters (failed_ms)
     """,
+    Additive(
+        """
+        CREATE TABLE IF NOT EXISTS handling (
+            number INTEGER PRIMARY KEY REFERENCES letters (number) ON DELETE CASCADE,
+            edited_ms INTEGER,
+            key BLOB,
+            value BLOB,
+            replay_begun_ms INTEGER,
+            replayed_ms INTEGER,
+            replay_topic TEXT,
+            replay_ends TEXT
+        )
+        """
+    ),
 )
 _COLUMNS: Final = (
     "id", "connector", "task", "stage", "executing", "exception", "message", "stacktrace",
@@ -60,7 +75,16 @@ _WRITE: Final = f"""
         stacktrace = excluded.stacktrace, attempts = excluded.attempts,
         failed_ms = excluded.failed_ms
 """  # noqa: S608 (names of our own)
-_SELECT: Final = f"SELECT number, times, {_QUOTED} FROM letters"  # noqa: S608 (names of our own)
+_HANDLING: Final = (
+    "edited_ms", "edited_key", "edited_value", "replay_begun_ms", "replayed_ms", "replay_topic",
+    "replay_ends",
+)  # fmt: skip
+_SELECT: Final = f"""
+    SELECT letters.number, times, edited_ms, handling.key, handling.value, replay_begun_ms,
+           replayed_ms, replay_topic, replay_ends,
+           {", ".join(f'letters."{name}"' for name in _COLUMNS)}
+    FROM letters LEFT JOIN handling USING (number)
+"""  # noqa: S608 (names of our own)
 _TAKE_OLDEST: Final = """
     DELETE FROM letters WHERE number IN (
         SELECT number FROM letters WHERE number < (SELECT max(number) FROM letters)
@@ -81,12 +105,34 @@ class StoredLetter:
         number: grows with every letter; never used twice.
         times: how often this failure of this record was met.
         first_failed_ms: when for the first time; ``letter.failed_ms`` is the last.
+        edited: the record as somebody has changed it; the letter keeps the original.
+        edited_ms: when.
+        replay_begun_ms: when it was last about to be sent; None before, and when it was not.
+        replayed_ms: when Kafka had it again.
+        replay_topic: where it was sent.
+        replay_ends: the ends of that topic's partitions before: what was sent lies behind them.
     """
 
     number: int
     times: int
     first_failed_ms: int
     letter: DeadLetter
+    edited: RawRecord | None = None
+    edited_ms: int | None = None
+    replay_begun_ms: int | None = None
+    replayed_ms: int | None = None
+    replay_topic: str | None = None
+    replay_ends: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def record(self) -> RawRecord:
+        """What a replay sends."""
+        return self.letter.record if self.edited is None else self.edited
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether a replay ended before anybody knew whether Kafka has the record."""
+        return self.replay_begun_ms is not None and self.replayed_ms is None
 
 
 class DeadLetterStore:
@@ -125,7 +171,8 @@ class DeadLetterStore:
         Raises:
             StoreError: the file cannot be read.
         """
-        rows = self._read(f"{_SELECT} WHERE number > ? ORDER BY number LIMIT ?", after, limit)
+        behind = "WHERE letters.number > ? ORDER BY letters.number LIMIT ?"
+        rows = self._read(f"{_SELECT} {behind}", after, limit)
         return [_stored(row) for row in rows]
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -136,6 +183,59 @@ class DeadLetterStore:
         """
         rows = self._read("SELECT stage, exception, count(*) FROM letters GROUP BY 1, 2")
         return {(stage, exception): count for stage, exception, count in rows}
+
+    def letter(self, number: int) -> StoredLetter | None:
+        """One letter, if it is there.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        found = self.letters(number - 1, 1)
+        return found[0] if found and found[0].number == number else None
+
+    def edit(self, number: int, edited: RawRecord | None, now_ms: int) -> None:
+        """Keep another key and value beside the original; None takes them back.
+
+        Raises:
+            StoreError: the file cannot be written; nothing was.
+        """
+        what = (None, None, None) if edited is None else (now_ms, edited.key, edited.value)
+        self._handle("edited_ms = ?, key = ?, value = ?", what, [number])
+
+    def begin_replay(
+        self, numbers: Iterable[int], topic: str, ends: Mapping[int, int], now_ms: int
+    ) -> None:
+        """Remember that letters are about to be sent, before they are.
+
+        Raises:
+            StoreError: the file cannot be written; nothing was.
+        """
+        told = (now_ms, topic, json.dumps(ends))
+        self._handle(
+            "replay_begun_ms = ?, replayed_ms = NULL, replay_topic = ?, replay_ends = ?",
+            told, numbers,
+        )  # fmt: skip
+
+    def end_replay(self, numbers: Iterable[int], replayed_ms: int | None) -> None:
+        """Remember that letters were sent; None when it is certain that they were not.
+
+        Raises:
+            StoreError: the file cannot be written; nothing was.
+        """
+        if replayed_ms is None:
+            self._handle("replay_begun_ms = ?", (None,), numbers)
+        else:
+            self._handle("replayed_ms = ?", (replayed_ms,), numbers)
+
+    def _handle(self, setting: str, values: Sequence[Any], numbers: Iterable[int]) -> None:
+        if not self.path.exists():
+            return
+        with self._database().transaction() as connection:
+            for number in numbers:
+                add = "INSERT OR IGNORE INTO handling (number) SELECT number FROM letters"
+                connection.execute(f"{add} WHERE number = ?", (number,))
+                change = f"UPDATE handling SET {setting} WHERE number = ?"  # noqa: S608 (our own)
+                connection.execute(change, (*values, number))
 
     def remove(self, numbers: Sequence[int]) -> int:
         """Take letters away for good; how many there were.
@@ -208,7 +308,7 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
 
 def _stored(row: tuple[Any, ...]) -> StoredLetter:
     number, times, *values = row
-    of = dict(zip(_COLUMNS, values, strict=True))
+    of = dict(zip((*_HANDLING, *_COLUMNS), values, strict=True))
     raw_headers = json.loads(of["headers"]) if of["headers"] else ()
     headers = ((name, text if text is None else bytes.fromhex(text)) for name, text in raw_headers)
     record = RawRecord(
@@ -227,7 +327,16 @@ def _stored(row: tuple[Any, ...]) -> StoredLetter:
     letter = DeadLetter(
         stage=Stage(of["stage"]), record=record, **{name: of[name] for name in same}
     )
-    return StoredLetter(number, times, of["first_failed_ms"], letter)
+    edited = replace(record, key=of["edited_key"], value=of["edited_value"])
+    return StoredLetter(
+        number,
+        times,
+        of["first_failed_ms"],
+        letter,
+        edited=None if of["edited_ms"] is None else edited,
+        replay_ends={int(p): end for p, end in json.loads(of["replay_ends"] or "{}").items()},
+        **{name: of[name] for name in _HANDLING if name.endswith(("_ms", "_topic"))},
+    )
 
 
 def _json(value: object) -> str | None:

@@ -16,6 +16,7 @@ from engine.api.config import ConfigKey
 from engine.api.connector import Connector, ConnectorContext, SourceConnector
 from engine.api.errors import ConfigError, ConnectError, NotFoundError, RetriableError
 from engine.kafka import cluster_admin
+from engine.model.letter_request import LettersRequestError
 from engine.model.secret import Secrets
 from engine.model.topic_creation import topic_creation
 from engine.plugins.config_transformer import ConfigTransformer, restore_placeholders
@@ -79,6 +80,7 @@ def answer_to(
         "plugin_config": work.plugin_config,
         "offsets": work.offsets,
         "cluster_id": work.cluster_id,
+        "dead_letters": work.dead_letters,
     }
     try:
         return actions[request.action]()
@@ -164,6 +166,20 @@ class _Work:
         else:
             found = cluster_admin.group_offsets(self._request.worker, self._resolved, name)
         return PlanAnswer(offsets=tuple(found))
+
+    def dead_letters(self) -> PlanAnswer:
+        """What the request says of the connector's dead letters."""
+        from engine.task.letter_requests import LetterRequests  # noqa: PLC0415 (others need none)
+
+        self._enter("dead letters")
+        self._resolve()
+        request = self._request.letters
+        if request is None:
+            raise _BadRequestError("what is to be done with the dead letters?")
+        letters = LetterRequests(
+            self._plugins, self._resolved, self._request.worker, Path(self._request.data_dir)
+        )
+        return PlanAnswer(letters=letters.answer(request))
 
     def cluster_id(self) -> PlanAnswer:
         """The id of the worker's cluster."""
@@ -263,7 +279,7 @@ class _Work:
         summary = self._secrets.hide(str(error) or type(error).__name__)
         trace = "".join(traceback.format_exception(error))
         kind = "failed"
-        if isinstance(error, _BadRequestError):
+        if isinstance(error, (_BadRequestError, LettersRequestError)):
             kind = "bad_request"
         elif isinstance(error, NotFoundError):
             kind = "not_found"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.model.death import Death
+from engine.model.letter_request import LettersRequest
 from engine.model.limits import Limits
 from engine.model.log_levels import LevelSetting
 from engine.model.state import TargetState
@@ -458,7 +459,7 @@ class PlanRequest(msgspec.Struct, frozen=True):
     Attributes:
         action: ``validate``, ``plan`` (validate, then task_configs), ``plugins`` (list them),
             ``plugin_config`` (keys of the plugin named in ``config["class"]``), ``offsets`` (those
-            committed) or ``cluster_id``.
+            committed), ``cluster_id`` or ``dead_letters`` (what ``letters`` says).
         config: the connector's configuration; a value that a client gave as null is None.
     """
 
@@ -466,6 +467,7 @@ class PlanRequest(msgspec.Struct, frozen=True):
     worker: dict[str, str]
     config: dict[str, str | None]
     data_dir: str
+    letters: LettersRequest | None = None
 
 
 class ConnectorFile(msgspec.Struct, frozen=True):
@@ -578,6 +580,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
         plugins: of ``plugins``.
         cluster_id: of ``cluster_id``.
         offsets: of ``offsets``: partition and offset in the form of the REST API.
+        letters: of ``dead_letters``: what REST answers.
     """
 
     problem: PlanProblem | None = None
@@ -592,6 +595,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     plugins: tuple[PlannedPlugin, ...] = ()
     cluster_id: str | None = None
     offsets: tuple[tuple[dict[str, Any], Any], ...] = ()
+    letters: dict[str, Any] | None = None
 
 
 PlanToHerder = PlanStage | PlanDone

@@ -24,6 +24,7 @@ from engine.herder.herder import (
     WorkerView,
 )
 from engine.model.death import Death
+from engine.model.letter_request import LettersRequest
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
@@ -75,6 +76,7 @@ class FakeHerder:
         levels: that were set, by connector and logger.
         journal: the journal's file.
         deaths: how the last process of each task ended.
+        letters_asked: what was asked about dead letters.
         sampled_pids: pids of the processes that were measured last, where it is not the one alive.
     """
 
@@ -93,6 +95,7 @@ class FakeHerder:
         self.levels: dict[str | None, dict[str, tuple[str, int | None]]] = {}
         self.journal: Path | None = None
         self.deaths: dict[TaskId, Death] = {}
+        self.letters_asked: list[LettersRequest] = []
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -140,6 +143,11 @@ class FakeHerder:
         if entry is None or task.task not in entry.tasks:
             raise NotFoundError(f"No status found for task {task}")
         return self._instance(entry.tasks[task.task])
+
+    async def dead_letters(self, name: str, request: LettersRequest) -> Mapping[str, Any]:
+        self._entry(name)
+        self.letters_asked.append(request)
+        return {"action": request.action}
 
     async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
         self._entry(name)

@@ -1,0 +1,65 @@
+"""The command line of ``engine ctl dlq``."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+AddAction = Callable[..., argparse.ArgumentParser]
+"""Adds an action: its name, what it does, the function, and the module that has it."""
+
+
+def add_dead_letter_actions(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", add_action: AddAction
+) -> None:
+    """Add ``ls``, ``show``, ``edit`` and ``purge``."""
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        parser = add_action(actions, name, text, name, "ctl_dlq")
+        parser.add_argument("name", metavar="NAME", help="the connector")
+        return parser
+
+    ls = action("ls", "dead letters of a connector, counted by cause")
+    _add_where(ls)
+    ls.add_argument(
+        "--after", type=_number, default=0, metavar="N", help="only letters with greater numbers"
+    )
+    ls.add_argument(
+        "--limit", type=_number, default=20, metavar="K",
+        help="so many letters below the counts (default 20, at most 500)",
+    )  # fmt: skip
+    show = action("show", "all about one dead letter")
+    _add_number(show)
+    edit = action("edit", "give a dead letter another key or value; the original is kept beside it")
+    _add_number(edit)
+    for side in ("key", "value"):
+        given = edit.add_mutually_exclusive_group()
+        given.add_argument(f"--{side}", metavar="TEXT", help=f"the new {side}")
+        given.add_argument(f"--{side}-file", metavar="FILE", help="read it from there, as it is")
+        given.add_argument(f"--null-{side}", action="store_true", help="none")
+    edit.add_argument("--revert", action="store_true", help="back to the original")
+    purge = action("purge", "take dead letters away for good")
+    _add_where(purge)
+    _add_all_and_dry_run(purge)
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="CONDITION",
+        help="only letters of which it holds: stage=TASK_PUT, cause=DataError, time>=-2h, "
+        "offset<100, value.customer.id=17, message~timed.out; several must all hold",
+    )  # fmt: skip
+
+
+def _add_all_and_dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="all letters")
+    parser.add_argument("--dry-run", action="store_true", help="only say how many they are")
+
+
+def _add_number(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("number", type=_number, metavar="NUMBER", help="the letter's, from ls")
+
+
+def _number(text: str) -> Any:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+    return int(text)

@@ -1,0 +1,100 @@
+"""Records that were given up: looked at, changed, sent again, thrown away, by ``engine ctl``."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.system.running_engine import RunningEngine, wait_for
+
+pytestmark = [pytest.mark.broker, pytest.mark.system]
+
+
+class Letters:
+    """A sink that reads JSON and keeps what is none.
+
+    Attributes:
+        out: what the sink has written.
+    """
+
+    def __init__(self, path: Path, kafka: str, topic: str, **more: object) -> None:
+        self._kafka, self.topic, self.name = kafka, topic, f"sink-{topic}"
+        self.out = path / "out.txt"
+        config: Mapping[str, object] = {
+            "connector.class": "FileStreamSink", "file": str(self.out), "topics": topic,
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "value.converter.schemas.enable": "false", "errors.tolerance": "all",
+            **{name.replace("__", "."): value for name, value in more.items()},
+        }  # fmt: skip
+        worker = {"bootstrap.servers": kafka, "offset.flush.interval.ms": 100}
+        self.engine = RunningEngine(path / "engine", worker, {self.name: config})
+
+    def send(self, *values: bytes) -> None:
+        producer = Producer({"bootstrap.servers": self._kafka})
+        for value in values:
+            producer.produce(self.topic, value, key=b"k", headers=[("h", b"1")])
+        assert producer.flush(30) == 0
+
+    def ctl(self, action: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """``engine ctl dlq ACTION NAME …``."""
+        url = f"http://127.0.0.1:{self.engine.port}"
+        command = [sys.executable, "-m", "engine", "ctl", "--url", url, "dlq", action, self.name]
+        return subprocess.run(
+            [*command, *arguments], check=False, capture_output=True, text=True, timeout=120
+        )
+
+    def told(self, action: str, *arguments: str) -> Any:
+        """The same in JSON, and it is well."""
+        done = self.ctl(action, *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def wait_letters(self, count: int) -> None:
+        place = f"/engine/connectors/{self.name}/dead-letters"
+        wait_for(lambda: self.engine.ask(place).body["total"] == count)
+
+    def wait_written(self, count: int) -> list[str]:
+        """Wait until the sink has written so many lines; they."""
+
+        def lines() -> list[str]:
+            return self.out.read_text().splitlines() if self.out.exists() else []
+
+        return wait_for(lambda: found if len(found := lines()) >= count else None)
+
+
+@pytest.fixture
+def letters(tmp_path: Path, kafka: str, unique: Callable[[str], str]) -> Iterator[Letters]:
+    made = Letters(tmp_path, kafka, unique("letters"))
+    made.send(b'{"n": 1}', b"{bad 1", b"{bad 2")
+    with made.engine.running():
+        made.wait_letters(2)
+        yield made
+
+
+def test_letters_are_listed_shown_edited_and_purged(letters: Letters) -> None:
+    listed = letters.ctl("ls")
+    assert listed.returncode == 0, listed.stderr
+    assert "VALUE_CONVERTER" in listed.stdout
+    assert f"{letters.topic}-0@1" in listed.stdout
+    found = letters.told("ls", "--where", "offset>1")
+    assert [each["offset"] for each in found["letters"]] == [2]
+    number = str(found["letters"][0]["number"])
+    shown = letters.ctl("show", number).stdout
+    assert "value (text): {bad 2" in shown
+    assert "header h (text): 1" in shown
+    assert "Traceback" in shown
+    edited = letters.told("edit", number, "--value", '{"n": 2}')
+    assert edited["value"] == {"format": "connect", "data": {"n": 2}}
+    assert edited["key"]["data"] == "k"
+    assert "original value (text): {bad 2" in letters.ctl("show", number).stdout
+    assert letters.told("purge", "--where", "edited=true") == {"matched": 1, "purged": 1}
+    refused = letters.ctl("ls", "--where", "stag=1")
+    assert refused.returncode != 0
+    assert "did you mean stage?" in refused.stderr
+    assert letters.ctl("show", "999").returncode == letters.ctl("show", number).returncode == 4
+    assert letters.ctl("purge").returncode == 2

@@ -1,0 +1,135 @@
+"""Dead letters of the file, asked for as REST does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.api.errors import NotFoundError
+from engine.api.record import SourceRecord
+from engine.api.schema import STRING
+from engine.model.dead_letter import DeadLetter, RawRecord
+from engine.model.error_policy import QueueLimits, Stage
+from engine.model.letter_request import LettersRequest, LettersRequestError
+from engine.plugins.registry import Plugins
+from engine.storage.dead_letter_store import DeadLetterStore
+from engine.task.letter_requests import LetterRequests
+from engine.task.source_envelope import SourceEnvelopes
+
+LIMITS = QueueLimits(1 << 20, -1.0, True)
+JSON = {
+    "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+    "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+}
+
+
+def letter(offset: int | None = 0, **given: Any) -> DeadLetter:
+    stage, exception = given.pop("stage", Stage.TASK_PUT), given.pop("exception", "ValueError")
+    record = {"topic": "t", "partition": 0, "offset": offset, "value": b"v", **given}
+    return DeadLetter(
+        "c", 0, stage, "Sink", exception, "it is bad", "Traceback\nValueError", 1, 1000 + 7,
+        RawRecord(**record),
+    )  # fmt: skip
+
+
+def keep(data_dir: Path, *letters: DeadLetter) -> DeadLetterStore:
+    store = DeadLetterStore(data_dir, "c")
+    store.add(letters, LIMITS, 2000)
+    return store
+
+
+def ask(data_dir: Path, action: str, **given: Any) -> dict[str, Any]:
+    requests = LetterRequests(Plugins(), {"name": "c", **JSON}, {}, data_dir)
+    return requests.answer(LettersRequest(action, **given))
+
+
+def test_where_there_is_no_file_there_is_no_letter_and_none_is_made(tmp_path: Path) -> None:
+    assert ask(tmp_path, "list")["total"] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_letters_are_counted_by_cause_the_most_first(tmp_path: Path) -> None:
+    one = letter(2, stage=Stage.VALUE_CONVERTER, exception="a.DataError")
+    keep(tmp_path, letter(0), letter(1), one)
+    found = ask(tmp_path, "list")
+    assert [(each["stage"], each["cause"], each["letters"]) for each in found["counts"]] == [
+        ("TASK_PUT", "ValueError", 2), ("VALUE_CONVERTER", "a.DataError", 1),
+    ]  # fmt: skip
+    assert [each["offset"] for each in found["letters"]] == [0, 1, 2]
+    assert ask(tmp_path, "list", where=("cause=DataError",))["total"] == 1
+
+
+def test_a_list_is_read_in_portions(tmp_path: Path) -> None:
+    keep(tmp_path, *map(letter, range(5)))
+    first = ask(tmp_path, "list", limit=2)
+    assert (len(first["letters"]), first["next"], first["total"]) == (2, 2, 5)
+    last = ask(tmp_path, "list", limit=3, after=2)
+    assert ([each["number"] for each in last["letters"]], last["next"]) == ([3, 4, 5], None)
+
+
+def test_data_is_decoded_by_the_connectors_converters_or_guessed(tmp_path: Path) -> None:
+    schema = b'{"schema": {"type": "int32", "optional": false}, "payload": 5}'
+    keep(
+        tmp_path, letter(0, key=b"k", value=schema, headers=(("h", b"1"),)),
+        letter(1, value=b"{bad"), letter(2, value=b"\xff"), letter(3, value=None),
+    )  # fmt: skip
+    shown = ask(tmp_path, "show", number=1)
+    assert shown["key"] == {"format": "connect", "data": "k"}
+    assert shown["value"] == {"format": "connect", "data": 5}
+    assert shown["headers"] == [{"name": "h", "format": "text", "data": "1"}]
+    assert shown["stacktrace"] == "Traceback\nValueError"
+    values = [ask(tmp_path, "show", number=number)["value"] for number in (2, 3, 4)]
+    assert values == [
+        {"format": "text", "data": "{bad"}, {"format": "base64", "data": "/w=="},
+        {"format": "null", "data": None},
+    ]  # fmt: skip
+
+
+def test_a_sources_letter_is_shown_as_its_record(tmp_path: Path) -> None:
+    record = SourceRecord(
+        {"file": "f"}, {"position": 3}, "t", value_schema=STRING, value="Ann", key="k"
+    )
+    raw = RawRecord(
+        "t", value=SourceEnvelopes().of_record(record), source_partition={"file": "f"},
+        source_offset={"position": 3},
+    )  # fmt: skip
+    keep(tmp_path, DeadLetter("c", 0, Stage.TRANSFORMATION, "T", "E", None, "", 1, 5, raw))
+    shown = ask(tmp_path, "show", number=1)
+    assert shown["value"] == {"format": "connect", "data": "Ann"}
+    assert shown["source_offset"] == {"position": 3}
+    assert ask(tmp_path, "list", where=("value=Ann",))["total"] == 1
+
+
+def test_an_edited_value_stands_beside_the_original_until_it_is_taken_back(tmp_path: Path) -> None:
+    keep(tmp_path, letter(0, key=b"k", value=b"old"))
+    shown = ask(tmp_path, "edit", number=1, value="new")
+    assert shown["value"]["data"] == "new"
+    assert shown["key"]["data"] == "k"
+    assert shown["original"]["value"]["data"] == "old"
+    assert ask(tmp_path, "edit", number=1, key=None)["value"]["data"] == "new"
+    assert ask(tmp_path, "list", where=("edited=true", "key=null"))["total"] == 1
+    back = ask(tmp_path, "edit", number=1, revert=True)
+    assert (back["value"]["data"], back["key"]["data"], back["edited"]) == ("old", "k", False)
+
+
+def test_an_edit_says_what_it_needs(tmp_path: Path) -> None:
+    keep(tmp_path, letter(0))
+    with pytest.raises(LettersRequestError, match="expected a new key"):
+        ask(tmp_path, "edit", number=1)
+    with pytest.raises(LettersRequestError, match="is no base64"):
+        ask(tmp_path, "edit", number=1, value="ä", base64=True)
+    with pytest.raises(NotFoundError, match="Connector c has no dead letter 9"):
+        ask(tmp_path, "edit", number=9, value="x")
+
+
+def test_letters_are_purged_by_condition(tmp_path: Path) -> None:
+    store = keep(tmp_path, *map(letter, range(4)))
+    asked = {"where": ("offset>=2",)}
+    assert ask(tmp_path, "purge", dry_run=True, **asked) == {"matched": 2, "purged": 0}
+    assert ask(tmp_path, "purge", **asked) == {"matched": 2, "purged": 2}
+    assert [each.letter.record.offset for each in store.letters()] == [0, 1]
+
+
+def test_a_bad_condition_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LettersRequestError, match="did you mean stage"):
+        ask(tmp_path, "list", where=("stag=1",))
