@@ -155,7 +155,7 @@ class TaskConsumer:
         self.committed: list[str | None] = []
         self.missing: str | None = None
         self._listener = listener
-        self._most = config.poll_records
+        self._poll_records = self._most = config.poll_records
         self._raised: Exception | None = None
         self._gone: set[TopicPartition] = set()
         self._assigned: frozenset[TopicPartition] = frozenset()
@@ -184,6 +184,10 @@ class TaskConsumer:
             on_lost=lambda _, found: self._give(self._listener.on_lost, found),
         )
 
+    def limit(self, records: int | None) -> None:
+        """Fetch so many at once, at most; None for as many as are configured."""
+        self._most = self._poll_records if records is None else min(records, self._poll_records)
+
     def fetch(self, seconds: float) -> Fetch:
         """What is there; waits for the first record only.
 
@@ -199,7 +203,9 @@ class TaskConsumer:
             if self.link.is_down:
                 self.link.probe(self._ask, time.monotonic())
             return _NOTHING
-        messages = [first, *self._consumer.consume(self._most - 1, 0)]
+        messages = [first]
+        if self._most > 1:
+            messages += self._consumer.consume(self._most - 1, 0)
         if any(map(Message.error, messages)):
             messages = [m for m in messages if not self._is_error(m)]
         if messages:

@@ -160,6 +160,11 @@ class EngineErrorConfig:
         doc="What happens when that queue has its largest size: the oldest records are dropped and "
         "counted, or the task fails.",
     )  # fmt: skip
+    quarantine_enable: bool = key(
+        "engine.errors.quarantine.enable", default=True, importance=LOW,
+        doc="Whether a record that ends the process which works on it is looked for and given up, "
+        "where errors are tolerated.",
+    )  # fmt: skip
 
 
 @config
@@ -175,6 +180,11 @@ class ErrorPolicy(EngineErrorConfig, ErrorConfig):
     def tolerance_rate(self) -> ToleranceRate | None:
         """How many may be skipped; None for any number."""
         return tolerance_rate(self.rate) if self.rate else None
+
+    @property
+    def has_quarantine(self) -> bool:
+        """Whether a record may be given up because it ends processes."""
+        return self.is_tolerant and self.quarantine_enable
 
     @property
     def has_queue(self) -> bool:

@@ -3,7 +3,7 @@
 A slot is a page of aligned 8-byte integers. Each store is whole; nothing is promised across fields.
 The slot belongs to the task id and outlives its processes: a new process goes on counting where the
 last one stopped, so counters never fall and a SIGKILL loses no value. Behind the integers there is
-room for texts: what the task has in hand, and what it has committed.
+room for texts: what the task has in hand, what it has committed, how its last process ended.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any, Final
 
 LAYOUT_VERSION: Final = 3
 SLOT_BYTES: Final = 4096
+_END_AT: Final = 704
 _TEXT_AT: Final = 3072
-_LONGEST_TEXT: Final = SLOT_BYTES - _TEXT_AT - 1
 _COMMITTED_AT: Final[Mapping[str, tuple[int, ...]]] = {"before": (1024,), "after": (1704, 2384)}
 LONGEST_COMMITTED: Final = 680 - 1
 
@@ -68,10 +68,25 @@ FIELDS: Final = (
     "dead_letters",  # kept durably
     "dead_letter_failures",  # refused by their topic
     "dead_letters_dropped",  # by the bounds of the worker's own queue
+    "poison_records",  # given up because they end processes
+    # kept for the next process; see engine.model.quarantine
+    "end_stage",  # what the last process was at
+    "work_records",  # how many records the task works on
+    "work_id",  # identity of the only one, else 0
+    "work_uncommitted",  # records that it has taken since its last commit
+    "work_base",  # records_in when the process began
+    "work_generation",  # of that process
+    "quarantine_care",
+    "quarantine_left",
+    "quarantine_suspect",
+    "quarantine_deaths",
+    "quarantine_proof",
+    "quarantine_flushes",
 )
 
 INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(FIELDS)}
 FIRST_COUNTER: Final = INDEX["records_in"]
+FIRST_KEPT: Final = INDEX["end_stage"]
 
 STAGES: Final = (
     "init", "start", "poll", "transform", "convert", "produce", "consume", "put", "flush", "commit",
@@ -86,16 +101,18 @@ class Slot:
         buffer: ``SLOT_BYTES`` bytes, shared memory as a rule.
     """
 
-    __slots__ = ("_bytes", "_text", "words")
+    __slots__ = ("_bytes", "_end", "_text", "words")
 
     def __init__(self, buffer: memoryview) -> None:
         self.words: memoryview = buffer.cast("q")
+        self._end = buffer[_END_AT : _COMMITTED_AT["before"][0]]
         self._text = buffer[_TEXT_AT:SLOT_BYTES]
         self._bytes = buffer[:SLOT_BYTES]
 
     def release(self) -> None:
         """Let go of the memory, so that its map can be closed."""
         self.words.release()
+        self._end.release()
         self._text.release()
         self._bytes.release()
 
@@ -133,7 +150,7 @@ class Slot:
         """The records that the task was working on; None when it had none."""
         if self.stage not in _STAGES_WITH_RECORDS:
             return None
-        text = bytes(self._text).partition(b"\0")[0].decode("utf-8", "replace")
+        text = _read(self._text)
         partition, offset = self["record_partition"], self["record_offset"]
         if not text or offset < 0:
             return text or None
@@ -142,8 +159,7 @@ class Slot:
 
     def take(self, text: str) -> None:
         """Have these records in hand; none of them alone."""
-        data = text.encode("utf-8", "replace")[:_LONGEST_TEXT]
-        self._text[: len(data) + 1] = data + b"\0"
+        _write(self._text, text)
         self.words[_OFFSET] = -1
 
     def mark(self, partition: int, offset: int) -> None:
@@ -175,8 +191,30 @@ class Slot:
             return None
         return told if isinstance(told, list) else None
 
-    def begin(self, generation: int, now_ns: int) -> None:
-        """Make ready for a new process: its own fields anew, counters as they are."""
+    @property
+    def last_end(self) -> tuple[str, str]:
+        """How the process before this one ended: its class, empty for none, and the reason."""
+        exit_class, _, reason = _read(self._end).partition(" ")
+        return exit_class, reason
+
+    @property
+    def end_stage(self) -> str:
+        """What the process before this one was at when it ended."""
+        return STAGES[self["end_stage"]]
+
+    def begin(
+        self, generation: int, now_ns: int, exit_class: str | None = None, reason: str | None = None
+    ) -> None:
+        """Make ready for a new process: its own fields anew, counters as they are.
+
+        Args:
+            generation: of the new process.
+            now_ns: CLOCK_MONOTONIC.
+            exit_class: how the last one ended; None when there was none.
+            reason: the same in words.
+        """
+        self["end_stage"] = self["stage"]
+        _write(self._end, "" if exit_class is None else f"{exit_class} {reason or ''}")
         for i in range(FIRST_COUNTER):
             self.words[i] = 0
         self["layout_version"] = LAYOUT_VERSION
@@ -192,6 +230,15 @@ class Slot:
     def values(self) -> dict[str, int]:
         """Everything, by name."""
         return dict(zip(FIELDS, self.words[: len(FIELDS)], strict=True))
+
+
+def _write(room: memoryview, text: str) -> None:
+    data = text.encode("utf-8", "replace")[: len(room) - 1]
+    room[: len(data) + 1] = data + b"\0"
+
+
+def _read(room: memoryview) -> str:
+    return bytes(room).partition(b"\0")[0].decode("utf-8", "replace")
 
 
 STAGE_INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(STAGES)}

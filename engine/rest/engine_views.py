@@ -7,12 +7,12 @@ import msgspec
 
 from engine.herder.herder import TaskView, WorkerView
 from engine.model.limits import Limits, seen_to_by
-from engine.model.slot import FIELDS, FIRST_COUNTER, STAGES
+from engine.model.slot import FIELDS, FIRST_COUNTER, FIRST_KEPT, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
 from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
 
-_COUNTERS: Final = FIELDS[FIRST_COUNTER:]
+_COUNTERS: Final = FIELDS[FIRST_COUNTER:FIRST_KEPT]
 
 
 def task_json(view: TaskView, rate: Rate | None, now_ns: int) -> dict[str, Any]:

@@ -113,6 +113,8 @@ TASK_METRICS: Final = (
              "Dead letters that their topic refused; they are kept in the worker's own queue."),
     _counter("dropped_dead_letters", "dead_letters_dropped",
              "Dead letters that the bounds of the worker's own queue have cost."),
+    _counter("poison_records", "poison_records",
+             "Records that were given up because they end the process that works on them."),
     _counter("commit_failures", "commit_failures", "Commits of offsets that failed."),
     _counter("commit_skips", "commit_skips", "Commits of offsets that were not needed."),
     _counter("rebalances", "rebalances", "Changes of the partitions that a sink reads."),

@@ -241,7 +241,7 @@ class SupervisedTask:
         self._words = None
         self._progress = Progress()
         self._stacks.begin()
-        self.slot.begin(generation, time.monotonic_ns())
+        self.slot.begin(generation, time.monotonic_ns(), self.state.exit_class, self.state.reason)
         try:
             confinement = self._limits.prepare(self.state.limits)
         except CgroupError as error:

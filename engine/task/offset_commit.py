@@ -56,6 +56,11 @@ class OffsetCommit:
         self.known.update(offsets)
         self._before.add((str(each), offset) for each, offset in offsets.items())
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the broker still owes an answer."""
+        return self._under_way is not None
+
     def start(self, offsets: Offsets) -> bool:
         """Commit without waiting for the broker; False when the task could not make it durable."""
         if self._under_way is not None:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from engine.model.dead_letter import DeadLetter
 from engine.task.log_reporter import LogReporter
+from engine.task.record_quarantine import RecordQuarantine
 from engine.task.task_life import TaskLife
 from engine.task.task_plugins import TaskPlugins
 from engine.task.tolerance import ErrorReporter, RetryWithToleranceOperator
@@ -35,14 +36,22 @@ class RecordErrors:
     Args:
         life: of the task.
         plugins: the task's.
+        executing: the task's class.
         wait: waits for another attempt at a record; False when the task is to end.
 
     Attributes:
         operator: the judge.
         keeps_letters: whether records that are given up are kept.
+        quarantine: finds records that end processes; None where nothing is tolerated.
     """
 
-    def __init__(self, life: TaskLife, plugins: TaskPlugins, wait: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        life: TaskLife,
+        plugins: TaskPlugins,
+        executing: type,
+        wait: Callable[[float], bool],
+    ) -> None:
         policy, slot = plugins.errors, life.runtime.slot
         reporters: list[ErrorReporter] = []
         self._box = _letter_box(life, plugins)
@@ -54,6 +63,14 @@ class RecordErrors:
         if policy.log_enable:
             reporters.append(LogReporter(life.log, life.id, policy, slot))
         self.operator = RetryWithToleranceOperator(policy, slot, wait, reporters)
+        self.quarantine = (
+            RecordQuarantine(life, self.operator, executing) if policy.has_quarantine else None
+        )
+
+    def begin(self) -> None:
+        """Look at how the last process ended, before this one can end."""
+        if self.quarantine is not None:
+            self.quarantine.begin()
 
     def open(self) -> bool:
         """Make ready to keep letters; False when the task is to end meanwhile.

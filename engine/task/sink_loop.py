@@ -12,10 +12,11 @@ from engine.api.errors import RetriableError
 from engine.api.record import SinkBatch, TopicPartition
 from engine.api.task import SinkTask
 from engine.kafka.client_config import ClientConfig, consumer_config, member_name
-from engine.kafka.consumer import Fetch, Opening, TaskConsumer, subscription
+from engine.kafka.consumer import Fetch, Opening, TaskConsumer, raw_record, subscription
 from engine.model.loop_config import loop_config
 from engine.task.offset_commit import OffsetCommit
 from engine.task.record_errors import RecordErrors
+from engine.task.record_quarantine import RecordQuarantine, consumed_id
 from engine.task.runtime import TaskRuntime
 from engine.task.sink_batch import batch_of
 from engine.task.sink_context import SinkContext
@@ -43,7 +44,8 @@ class WorkerSinkTask:
         self._topics = subscription(
             runtime.config.get("topics", ""), runtime.config.get("topics.regex", "")
         )
-        self._errors = RecordErrors(self._life, plugins, self._wait)
+        self._errors = RecordErrors(self._life, plugins, type(task), self._wait)
+        self._quarantine = self._errors.quarantine
         self._operator = operator = self._errors.operator
         self._context = SinkContext(runtime, self._life.conditions, self, operator, type(task))
         self._conversion = SinkConversion(plugins, operator, runtime.slot, self._only_topic())
@@ -54,6 +56,7 @@ class WorkerSinkTask:
         self._is_paused = False
         self._is_waiting = False
         self._fetched_at = 0.0
+        self._taken = 0
         self._next_lag = 0.0
         self._asks_committed = False
         self._consumer: TaskConsumer
@@ -72,6 +75,7 @@ class WorkerSinkTask:
         self._commit = OffsetCommit(
             self._life, self._consumer, self._task, self._errors, self._config.offset_flush_timeout
         )
+        self._errors.begin()
         self._slot.enter("start", time.monotonic_ns())
         self._task.initialize(self._context)
         try:
@@ -140,7 +144,7 @@ class WorkerSinkTask:
             if runtime.is_paused is not self._is_paused:
                 self._change_paused()
             now = time.monotonic()
-            if now >= next_commit or self._context.wants_commit:
+            if now >= next_commit or self._wants_commit:
                 next_commit = now + config.offset_flush_interval
                 self._context.wants_commit = False
                 self._commit_offsets()
@@ -151,10 +155,18 @@ class WorkerSinkTask:
         """Whether all that was fetched is put, and can be committed now."""
         return self._is_settled and not self._put.is_busy and not self._consumer.link.is_down
 
+    @property
+    def _wants_commit(self) -> bool:
+        """Whether the task or the quarantine asks for a commit before it is due."""
+        asks = self._quarantine is not None and self._quarantine.wants_commit
+        return self._context.wants_commit or (asks and not self._commit.is_under_way)
+
     def _turn(self, patience: float) -> None:
         """Fetch and put once."""
         if self._context.rewinds:
             self._rewind()
+        if self._quarantine is not None:
+            self._consumer.limit(self._quarantine.most)
         if self._is_settled:
             self._settled = self._consumer.positions()
         self._slot.stage = "paused" if self._is_paused else "consume"
@@ -169,6 +181,8 @@ class WorkerSinkTask:
             self._take(fetch)
         else:
             self._is_settled = was_settled
+            if self._quarantine is not None and not self._slot["lag"]:
+                self._quarantine.caught_up()
             if not self._is_paused:
                 self._give(batch_of(()), 0)
 
@@ -180,6 +194,9 @@ class WorkerSinkTask:
         slot.add("batches", 1)
         slot.raise_to("batch_records_max", len(fetch))
         self._operator.saw(len(fetch))
+        self._taken = len(fetch)
+        if self._quarantine is not None and not self._is_admitted(self._quarantine, fetch):
+            return
         batch = self._conversion.convert(fetch)
         self._give(batch, self._conversion.kept_bytes)
 
@@ -189,7 +206,24 @@ class WorkerSinkTask:
         if self._put.is_busy:
             self._consumer.pause(self._consumer.assignment())
         else:
-            self._is_settled = True
+            self._has_put()
+
+    def _is_admitted(self, quarantine: RecordQuarantine, fetch: Fetch) -> bool:
+        """Whether the records may be taken; a record that ends processes is given up unseen."""
+        if not quarantine.takes_one:
+            return quarantine.admits(len(fetch), 0, None)
+        record = raw_record(fetch.messages[0])
+        if quarantine.admits(1, consumed_id(record), record):
+            return True
+        self._has_put()
+        return False
+
+    def _has_put(self) -> None:
+        """Nothing is left of the last batch."""
+        self._is_settled = True
+        if self._quarantine is not None and self._taken:
+            self._quarantine.passed(self._taken)
+        self._taken = 0
 
     def _put_on(self, stray: Fetch) -> None:
         """Go on with what is left of a batch; what was fetched beside it is fetched later."""
@@ -198,7 +232,7 @@ class WorkerSinkTask:
         if self._put.is_busy:  # still, after what a rebalance took
             self._put.go_on()
         if not self._put.is_busy:
-            self._is_settled = True
+            self._has_put()
             self._resume()
 
     def _resume(self) -> None:
@@ -222,8 +256,9 @@ class WorkerSinkTask:
     def _commit_offsets(self) -> None:
         if self._is_settled:
             self._settled = self._consumer.positions()
-        if self._commit.start(self._offsets_of(self._consumer.assignment())):
+        if self._is_durable(self._offsets_of(self._consumer.assignment())):
             return
+        self._taken = 0
         self._consumer.rewind()
         self._settled.clear()
         self._is_settled = True
@@ -232,6 +267,16 @@ class WorkerSinkTask:
             self._consumer.pause(self._consumer.assignment())
         elif self._context.held:
             self._consumer.pause(self._context.held)
+
+    def _is_durable(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Begin a commit of what the task makes durable; False when it cannot."""
+        quarantine = None if self._commit.is_under_way else self._quarantine
+        if quarantine is None:
+            return self._commit.start(offsets)
+        quarantine.flushes()
+        is_durable = self._commit.start(offsets)
+        quarantine.flushed(is_durable=is_durable)
+        return is_durable
 
     def _change_paused(self) -> None:
         """Obey the operator. A paused task stays in its group."""

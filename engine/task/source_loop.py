@@ -17,6 +17,7 @@ from engine.storage.offset_store import OffsetStore
 from engine.task.delivery import DeliveryJudge
 from engine.task.poller import Poller
 from engine.task.record_errors import RecordErrors
+from engine.task.record_quarantine import RecordQuarantine, source_id
 from engine.task.runtime import TaskRuntime
 from engine.task.sent_batches import SentBatches
 from engine.task.source_commit import SourceCommit
@@ -49,7 +50,8 @@ class WorkerSourceTask:
         )
         self._wants_records = type(task).commit_record is not SourceTask.commit_record
         self._client = self._client_config()
-        self._errors = RecordErrors(self._life, plugins, self._life.wait)
+        self._errors = RecordErrors(self._life, plugins, type(task), self._life.wait)
+        self._quarantine = self._errors.quarantine
         self._operator = self._errors.operator
         self._sent_batches = SentBatches() if self._errors.keeps_letters else None
         self._conversion = SourceConversion(
@@ -82,6 +84,7 @@ class WorkerSourceTask:
         self._commit = SourceCommit(
             self._life, self._task, self._producer, self._store, self._errors, self._observe
         )
+        self._errors.begin()
         self._slot.enter("start", time.monotonic_ns())
         self._task.initialize(SourceContext(self._runtime, self._life.conditions, self._store))
         try:
@@ -112,15 +115,25 @@ class WorkerSourceTask:
             if batches:
                 self._send_all(batches)
             else:
+                if self._quarantine is not None:
+                    self._quarantine.caught_up()
                 self._wait(self._poller.idle)
             self._observe()
             now = time.monotonic()
-            if now >= self._next_commit or (runtime.is_recycling and now >= self._next_try):
+            if self._is_commit_due(now):
                 self._commit_offsets(now)
+
+    def _is_commit_due(self, now: float) -> bool:
+        """Whether it is time, or the quarantine or the end of this process asks for a commit."""
+        if self._quarantine is not None and self._quarantine.wants_commit:
+            return True
+        return now >= self._next_commit or (self._runtime.is_recycling and now >= self._next_try)
 
     def _commit_offsets(self, now: float) -> None:
         self._next_commit = now + self._config.offset_flush_interval
         is_done = self._commit.commit(self._config.offset_flush_timeout)
+        if self._quarantine is not None:
+            self._quarantine.flushed(is_durable=is_done)
         self._next_try = time.monotonic() + _RECYCLE_RETRY
         if is_done and self._runtime.is_recycling:
             self._runtime.is_stopping = True  # nothing is sent twice by who comes after us
@@ -138,15 +151,44 @@ class WorkerSourceTask:
         slot.take(f"{len(batch)} records of {batch.source_partition} up to {batch.source_offset}")
         slot.add("records_in", len(batch))
         self._operator.saw(len(batch))
+        if self._quarantine is not None:
+            is_sent = self._send_with_care(batch, self._quarantine)
+        else:
+            is_sent = self._send_admitted(batch)
+        if is_sent:
+            self._commit.track(batch)
+        return is_sent
+
+    def _send_with_care(self, batch: SourceBatch, quarantine: RecordQuarantine) -> bool:
+        """The same, one record at a time while one is suspected of ending processes."""
+        if not quarantine.takes_one:
+            quarantine.admits(len(batch), 0, None)
+            is_sent = self._send_admitted(batch)
+            quarantine.passed(len(batch))
+            return is_sent
+        has_own_offset = batch.source_offsets is not None
+        for record in batch.records():
+            if not self._life.keep_on():
+                return False
+            alone = source_id(record, has_own_offset=has_own_offset)
+            if quarantine.admits(1, alone, record):
+                [single] = SourceBatch.of([record])
+                if not self._send_admitted(single):
+                    return False
+            elif self._wants_records:
+                self._task.commit_record(record, None)
+            quarantine.passed(1)
+        return True
+
+    def _send_admitted(self, batch: SourceBatch) -> bool:
         for part in self._transformed(batch):
-            slot.enter("convert", time.monotonic_ns())
+            self._slot.enter("convert", time.monotonic_ns())
             outgoing = self._conversion.convert(part)
             if self._sent_batches is not None:
                 self._sent_batches.remember(outgoing, part)
             if not self._produce(outgoing):
                 return False
-            slot.add("bytes_in", outgoing.size)
-        self._commit.track(batch)
+            self._slot.add("bytes_in", outgoing.size)
         return True
 
     def _transformed(self, batch: SourceBatch) -> Sequence[SourceBatch]:

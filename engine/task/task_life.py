@@ -72,8 +72,10 @@ class TaskLife:
         """The loop, and what comes last, which a failure does not prevent."""
         try:
             loop()
-        except BaseException:
+        except BaseException as failure:
             self.runtime.failing()
+            if isinstance(failure, Exception):  # it tells itself, no record has ended us
+                self.runtime.slot["work_records"] = 0
             try:
                 last()
             except Exception as error:  # noqa: BLE001 (the first failure is the one to tell)
