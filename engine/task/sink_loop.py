@@ -181,10 +181,14 @@ class WorkerSinkTask:
             self._take(fetch)
         else:
             self._is_settled = was_settled
-            if self._quarantine is not None and not self._slot["lag"]:
-                self._quarantine.caught_up()
-            if not self._is_paused:
-                self._give(batch_of(()), 0)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing came: the task has its turn all the same."""
+        if self._quarantine is not None and not self._slot["lag"]:
+            self._quarantine.caught_up()
+        if not self._is_paused:
+            self._give(batch_of(()), 0)
 
     def _take(self, fetch: Fetch) -> None:
         slot = self._slot
