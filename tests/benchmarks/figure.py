@@ -42,6 +42,17 @@ def median_of(name: str, unit: str, goal: str | None, samples: Sequence[float]) 
     return Figure(name, statistics.median(samples), unit, goal, tuple(samples))
 
 
+def p99_of(name: str, unit: str, goal: str | None, samples: Sequence[float]) -> Figure:
+    """A figure whose value is what 99 of 100 samples stay below; of few samples nearly the most."""
+    value = statistics.quantiles(samples, n=100, method="inclusive")[98]
+    return Figure(name, value, unit, goal, tuple(samples))
+
+
+def most_of(name: str, unit: str, goal: str | None, samples: Sequence[float]) -> Figure:
+    """A figure whose value is its greatest sample."""
+    return Figure(name, max(samples), unit, goal, tuple(samples))
+
+
 def write_json(figures: Sequence[Figure], path: Path) -> None:
     """All figures as a JSON list."""
     path.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", "utf-8")
