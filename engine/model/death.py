@@ -1,11 +1,19 @@
 """How a process of a task ended and what follows: the record that is kept, told and explained."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from engine.model.exit_status import EXIT_OK, ExitClass
 from engine.model.lifecycle_event import Exited
 from engine.model.task_state import TaskState
+
+_TOLD: Final = (
+    ExitClass.STOPPED,
+    ExitClass.OPERATOR,
+    ExitClass.SOFT_MEMORY,
+    ExitClass.RECYCLED,
+)
 
 
 class Death(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,6 +72,11 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts_ms: tuple[int, ...] = ()
     restarts_max: int = 0
     restarts_window: float = 0.0
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the process was told to end and did: nothing is to be explained."""
+        return self.exit_class in _TOLD and self.exit_code == EXIT_OK
 
 
 def death_of(state: TaskState, event: Exited, now: float, now_ms: int) -> Death:

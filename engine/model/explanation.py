@@ -89,7 +89,8 @@ _CAUSES: Final[Mapping[str, str]] = {
 def _sequel(facts: Facts) -> str:
     death, now = facts.death, facts.condition
     if death.then == Condition.FAILED:
-        return death.verdict or "not restarted"
+        verdict = death.verdict or "not restarted"
+        return verdict if now == Condition.FAILED else f"{verdict}; it is {now} now"
     if now == Condition.BACKOFF:
         wait = death.retry_in if facts.retry_in is None else facts.retry_in
         return f"it is started again in {_time(wait or 0.0)}"

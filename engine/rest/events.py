@@ -68,8 +68,14 @@ def _wanted(connector: str | None, task: int | None, events: str | None) -> Want
     chosen: dict[str, Any] = {"connector": connector, "task": task}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     names = events.split(",") if events else None
+    words = [json.dumps(connector).encode()] if connector and connector.isascii() else []
+    kinds = [json.dumps(name).encode() for name in names or ()]
 
     def wanted(line: bytes) -> bool:
+        if not all(word in line for word in words):
+            return False  # which is told at a glance
+        if kinds and not any(kind in line for kind in kinds):
+            return False
         try:
             event = json.loads(line)
         except ValueError:

@@ -1,8 +1,9 @@
 """``/engine/tasks/{c}/{t}/explain``: why the task's last process ended."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -16,6 +17,9 @@ from engine.model.task_id import TaskId
 from engine.rest.body import answer
 from engine.rest.events import last_events
 from engine.rest.route import CONNECTOR, TASK, Route, connector_of, task_of
+
+_MOST: Final = 100
+"""Ends that were asked for among which the last death is looked for."""
 
 
 class ExplainResource:
@@ -48,7 +52,7 @@ def explanation(view: TaskView, journal: Path | None) -> dict[str, Any]:
         "condition": view.report.condition,
         "pid": view.report.pid,
     }
-    death = view.death or _death_in(journal, view.id)
+    death = _death_to_explain(view, journal)
     if death is None:
         text = f"{view.id} is {view.report.condition}; no process of it has ended yet."
         return {**told, "sentence": text, "death": None, "text": text, "output": None}
@@ -66,17 +70,25 @@ def explanation(view: TaskView, journal: Path | None) -> dict[str, Any]:
     }
 
 
-def _death_in(journal: Path | None, task: TaskId) -> Death | None:
-    """The last death that the journal tells of, which may be of an earlier run."""
+def _death_to_explain(view: TaskView, journal: Path | None) -> Death | None:
+    """The last one that nobody asked for; if there is none, the last one."""
+    if view.death is not None and not view.death.is_in_order:
+        return view.death
+    older = list(_deaths_in(journal, view.id))
+    unasked = next((death for death in older if not death.is_in_order), None)
+    return unasked or view.death or next(iter(older), None)
+
+
+def _deaths_in(journal: Path | None, task: TaskId) -> Iterator[Death]:
+    """Deaths that the journal tells of, the newest first; they may be of earlier runs."""
     if journal is None:
-        return None
-    for event in last_events(journal, task.connector, task.task, "exited", 1):
+        return
+    for event in reversed(last_events(journal, task.connector, task.task, "exited", _MOST)):
         known = {"generation": event.get("generation"), "reason": event.get("why", "")}
         try:
-            return msgspec.convert({**event.get("death", {}), **known}, Death)
+            yield msgspec.convert({**event.get("death", {}), **known}, Death)
         except (msgspec.ValidationError, TypeError):  # written by another version
-            return None
-    return None
+            continue
 
 
 def _output_of(journal: Path | None, task: TaskId, death: Death) -> tuple[str | None, str | None]:

@@ -339,7 +339,8 @@ class Supervisor:
 
     def keep_output(self, task: TaskId, death: Death, output: bytes) -> None:
         """Keep it for whoever asks why the process ended."""
-        self._records.outputs.keep(task, death, output)
+        if not death.is_in_order:  # what the last death left is worth more
+            self._records.outputs.keep(task, death, output)
 
     # ---- the herder ---------------------------------------------------------------------------
 

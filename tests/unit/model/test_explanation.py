@@ -89,6 +89,7 @@ def test_a_crash_in_native_code_is_no_exception() -> None:
     ("then", "condition", "verdict", "words"),
     [
         ("FAILED", "FAILED", "not restarted: the cause is permanent", "; not restarted: the cause"),
+        ("FAILED", "RUNNING", "not restarted: it is never", "is never; it is RUNNING now."),
         ("BACKOFF", "BACKOFF", None, "it is started again in 0.8 s."),
         ("BACKOFF", "RUNNING", None, "it was started again and is RUNNING now."),
         ("STARTING", "STARTING", None, "it was started again and is STARTING now."),

@@ -84,3 +84,16 @@ def test_a_death_that_another_version_wrote_is_no_obstacle(
 def test_a_task_that_nobody_knows_is_not_found(server: RestServer) -> None:
     answer = server.ask("GET", PATH)
     assert (answer.status, answer.message) == (404, "Task a-0 not found")
+
+
+def test_an_end_that_was_asked_for_does_not_hide_the_death_before_it(
+    server: RestServer, herder: FakeHerder, tmp_path: Path
+) -> None:
+    stopped = msgspec.structs.replace(DEATH, generation=9, exit_class="stopped", exit_code=0)
+    herder.add("a")
+    herder.deaths[A] = stopped
+    herder.journal = write_journal(tmp_path, ended(A, stopped))
+    assert server.ask("GET", PATH).json["death"]["generation"] == 9
+
+    write_journal(tmp_path, ended(A), ended(A, stopped), ended(TaskId("b", 0)))
+    assert server.ask("GET", PATH).json["death"]["generation"] == 7
