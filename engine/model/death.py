@@ -29,7 +29,8 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
         exit_code: None when a signal ended it, or when no process was made.
         signal: number of the signal that ended it.
         core: whether it left a core dump.
-        out_of_memory: whether the kernel killed it for want of memory; None where nobody can tell.
+        out_of_memory: whether want of memory ended it, by the kernel's hand or by ours; None where
+            nobody can tell.
         lifetime: seconds from the request for the process to its end.
         stage: what it was at, a value of :data:`engine.model.slot.STAGES`.
         silence: seconds since it last showed that its loop turns.
@@ -104,7 +105,7 @@ def death_of(state: TaskState, event: Exited, now: float, now_ms: int) -> Death:
         exit_code=status.code if status else None,
         signal=status.signal if status else None,
         core=bool(status and status.core),
-        out_of_memory=event.out_of_memory,
+        out_of_memory=state.exit_class is ExitClass.OUT_OF_MEMORY or event.out_of_memory,
         lifetime=max(0.0, now - state.spawned_at),
         stage=event.stage,
         silence=event.silence,

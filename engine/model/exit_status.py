@@ -93,9 +93,7 @@ class ExitStatus:
     def __str__(self) -> str:
         if self.signal is None:
             return f"exit code {self.code}"
-        name = signal_name(self.signal)
-        possible = " (possibly out of memory)" if self.signal == signal.SIGKILL else ""
-        return f"killed by {name}{possible}{', core dumped' if self.core else ''}"
+        return f"killed by {signal_name(self.signal)}{', core dumped' if self.core else ''}"
 
 
 def signal_name(number: int) -> str:

@@ -51,13 +51,12 @@ def status_text(death: Death) -> str:
     """``exit code 70`` or ``killed by SIGSEGV, core dumped``."""
     if death.exit_code is None and death.signal is None:
         return "no process was made"
-    text = str(ExitStatus(death.exit_code, death.signal, death.core))
-    return text.replace(" (possibly out of memory)", "")
+    return str(ExitStatus(death.exit_code, death.signal, death.core))
 
 
 def _cause(death: Death) -> str:
-    if death.out_of_memory:
-        return "the kernel ended it for want of memory"
+    if death.out_of_memory and death.signal is not None:
+        return "it used more memory than it may, or than there is"
     if death.exit_class == ExitClass.CRASH and death.signal is None:
         if death.exit_code == EXIT_SOFTWARE:
             return "of an exception that nobody expected"

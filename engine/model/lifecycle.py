@@ -43,7 +43,12 @@ from engine.model.lifecycle_step import Step, arm, counted, forgiven, gone, spaw
 from engine.model.state import ALIVE, Condition
 from engine.model.task_state import TaskState
 
-_FAILURES = (ExitClass.UNRESPONSIVE, ExitClass.START_TIMEOUT, ExitClass.NO_PROGRESS)
+_FAILURES = (
+    ExitClass.UNRESPONSIVE,
+    ExitClass.START_TIMEOUT,
+    ExitClass.NO_PROGRESS,
+    ExitClass.OUT_OF_MEMORY,
+)
 
 
 def reduce(state: TaskState, event: Event, now: float, jitter: float = 0.5) -> Step:

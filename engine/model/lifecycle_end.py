@@ -1,5 +1,6 @@
 """How the end of a task's process is answered; see :mod:`engine.model.lifecycle`."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -118,6 +119,8 @@ def _class_of(state: TaskState, event: Exited) -> ExitClass:
         return state.ending
     if event.status is None:
         return ExitClass.START_FAILED
+    if event.out_of_memory:
+        return ExitClass.OUT_OF_MEMORY
     return event.status.classify()
 
 
@@ -132,13 +135,22 @@ def _code_of(status: ExitStatus | None) -> int | None:
 
 
 def _reason(state: TaskState, event: Exited) -> str:
-    how = "no process was made" if event.status is None else str(event.status)
+    how = _how(event)
     words = state.ending_words
     asked = _ASKED.get(state.ending) if state.ending is not None else None
     if asked is not None:
         return ", ".join(filter(None, (asked, words, how)))
     told = words or event.summary
     return f"{told} ({how})" if told else how
+
+
+def _how(event: Exited) -> str:
+    if event.status is None:
+        return "no process was made"
+    if event.out_of_memory:
+        return f"out of memory: {event.status}"
+    is_open = event.out_of_memory is None and event.status.signal == signal.SIGKILL
+    return f"{event.status}{' (possibly out of memory)' if is_open else ''}"
 
 
 def _trace(event: Exited, reason: str | None) -> str:

@@ -74,7 +74,7 @@ class Exited(msgspec.Struct, frozen=True):
         silence: seconds since its loop turned last.
         in_hand: the records that it was working on.
         stacks: what its threads were doing, where that was found out.
-        out_of_memory: whether the kernel killed it for want of memory; None when nobody can tell.
+        out_of_memory: whether want of memory ended it; None when nobody can tell.
         logged: the first and the last error that it logged or printed, with their times.
         committed_before: offsets that it began with, see :mod:`engine.task.committed`.
         committed_after: offsets that it has committed itself.

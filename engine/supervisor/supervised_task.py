@@ -291,7 +291,9 @@ class SupervisedTask:
                 in_hand=words.in_hand if words else self.slot.in_hand,
                 silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
                 stacks=stacks,
-                out_of_memory=self._limits.was_out_of_memory(status),
+                out_of_memory=self._limits.was_out_of_memory(
+                    status, is_ours=self.state.ending is not None
+                ),
                 logged=left.errors.texts(),
                 committed_before=self.slot.committed("before"),
                 committed_after=self.slot.committed("after"),

@@ -69,16 +69,21 @@ class TaskLimits:
             )
         self._told = limits
 
-    def was_out_of_memory(self, status: ExitStatus | None) -> bool | None:
-        """Whether want of memory ended the process; None when nobody can tell."""
+    def was_out_of_memory(self, status: ExitStatus | None, *, is_ours: bool) -> bool | None:
+        """Whether want of memory ended the process; None when nobody can tell.
+
+        Args:
+            status: how it ended.
+            is_ours: we were ending it.
+        """
         if status is None or status.code is not None:
             return status is not None and status.code == EXIT_OUT_OF_MEMORY
         if status.signal != signal.SIGKILL:
             return False
         if self.group is not None and self.group.oom_kills() > self._group_kills:
             return True
-        # somebody's process was ended for want of memory of late; whether it was ours nobody says
-        return False if self._kills.none_of_late() else None
+        # some process of this machine was ended so of late; whether it was this one nobody says
+        return False if is_ours or self._kills.none_of_late() else None
 
     def verdict(self, state: TaskState, pid: int, now: float) -> Outgrew | Overran | None:
         """What is to be done about the memory that the process uses now."""

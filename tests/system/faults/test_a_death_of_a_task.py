@@ -33,7 +33,8 @@ def test_f01_a_killed_task_is_explained_and_restarted_and_its_neighbour_is_not(
     after = engine.wait_anew(name, victim)
     assert after["pid"] != victim["pid"]
     assert after["exit_code"] == -9
-    assert after["reason"] == "killed by SIGKILL (possibly out of memory)"
+    # "possibly" where the kernel has ended anything on this machine for want of memory of late
+    assert after["reason"].removesuffix(" (possibly out of memory)") == "killed by SIGKILL"
     assert (after["restarts"], after["restarts_total"]) == ({"killed": 1}, 1)
     assert engine.task(name, 1)["pid"] == neighbour["pid"]
     metric = f'engine_task_restarts_total{{connector="{name}",reason="killed",task="0"}} 1.0'

@@ -4,6 +4,7 @@ A task does what its configuration says (``at.start``, ``at.stop``) or what a fi
 ``orders.dir`` says; it takes the file away first, so that each order is obeyed once.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -136,6 +138,36 @@ def ignore_sigterm(_argument: str) -> None:
     threading.Event().wait()
 
 
+_HOARD: list[bytearray] = []
+
+
+def hoard(mebibytes: str) -> None:
+    """Use so much more memory, a MiB at a time, and keep it."""
+    _HOARD.extend(bytearray(b"x") * (1 << 20) for _ in range(int(mebibytes)))
+
+
+def bomb(number: str) -> None:
+    """Fork until that is refused, and keep all of them for a while."""
+    for _ in range(int(number)):
+        if os.fork() == 0:
+            threading.Event().wait(60)
+            os._exit(0)
+
+
+def open_many(number: str) -> None:
+    """Open so many files."""
+    with contextlib.ExitStack() as files:
+        for _ in range(int(number)):
+            files.enter_context(open(os.devnull, "rb"))
+
+
+def burn(seconds: str) -> None:
+    """Use a CPU as far as one can be had."""
+    deadline = time.monotonic() + float(seconds)
+    while time.monotonic() < deadline:
+        pass
+
+
 def write(path: str) -> None:
     Path(path).write_text("a line")
 
@@ -232,6 +264,10 @@ ORDERS: Mapping[str, Callable[[str], None]] = {
     "raise_long": fail_in_another_tongue,
     "wait": wait,
     "write": write,
+    "hoard": hoard,
+    "bomb": bomb,
+    "open": open_many,
+    "burn": burn,
     "ignore_sigterm": ignore_sigterm,
     "gil": hold_the_gil,
     "gil_deaf": hold_the_gil_deaf,

@@ -139,7 +139,7 @@ class SimulatedTask:
         """The process ends and is reaped."""
         assert self.process is not None
         generation, self.process = self.process.generation, None
-        self.handle(Exited(generation, status, summary, None, has_progressed))
+        self.handle(Exited(generation, status, summary, None, has_progressed, out_of_memory=False))
 
     def handle(self, event: Event) -> None:
         """Let the reducer decide and do what it says."""

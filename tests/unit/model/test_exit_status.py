@@ -36,7 +36,7 @@ def test_a_status_tells_what_kind_of_end_it_was(status: ExitStatus, expected: Ex
     [
         (ExitStatus(code=3), "exit code 3"),
         (ExitStatus(signal=signal.SIGTERM), "killed by SIGTERM"),
-        (ExitStatus(signal=signal.SIGKILL), "killed by SIGKILL (possibly out of memory)"),
+        (ExitStatus(signal=signal.SIGKILL), "killed by SIGKILL"),
         (ExitStatus(signal=signal.SIGSEGV, core=True), "killed by SIGSEGV, core dumped"),
         (ExitStatus(signal=40), "killed by signal 40"),
     ],

@@ -543,15 +543,26 @@ def test_a_failed_task_shows_its_words_and_why_it_is_not_restarted() -> None:
     assert task.state.exit_code == 78
 
 
-def test_a_killed_task_says_how_it_died() -> None:
+@pytest.mark.parametrize(
+    ("out_of_memory", "reason", "exit_class"),
+    [
+        (None, "killed by SIGKILL (possibly out of memory)", "killed"),
+        (False, "killed by SIGKILL", "killed"),
+        (True, "out of memory: killed by SIGKILL", "out_of_memory"),
+    ],
+)
+def test_f01_f52_a_killed_task_says_how_it_died(
+    out_of_memory: bool | None, reason: str, exit_class: str
+) -> None:
     task = SimulatedTask()
     task.want()
     task.become_ready()
-    task.end(SIGKILLED)
+    task.process = None
+    task.handle(Exited(task.state.generation, SIGKILLED, out_of_memory=out_of_memory))
 
-    assert task.state.reason == "killed by SIGKILL (possibly out of memory)"
-    assert task.state.trace == "TaskDied: killed by SIGKILL (possibly out of memory)"
-    assert (task.state.exit_code, dict(task.state.restarts)) == (-9, {"killed": 1})
+    assert task.state.reason == reason
+    assert task.state.trace == f"TaskDied: {reason}"
+    assert (task.state.exit_code, dict(task.state.restarts)) == (-9, {exit_class: 1})
 
 
 def test_a_trace_is_gone_when_the_task_runs_again() -> None:
@@ -593,7 +604,7 @@ def test_f07_a_start_that_takes_too_long_is_ended_and_counted() -> None:
         (
             False,
             False,
-            "killed by SIGKILL (possibly out of memory)",
+            "killed by SIGKILL",
             TERM_GRACE + ABORT_GRACE + 0.1,
         ),
     ],
@@ -732,6 +743,4 @@ def test_a_process_that_uses_too_much_memory_is_ended_at_once_and_counted() -> N
 
     assert task.is_in(Condition.BACKOFF)
     assert dict(task.state.restarts) == {"out_of_memory": 1}
-    assert task.state.reason == (
-        "it used 200 bytes of 100 (killed by SIGKILL (possibly out of memory))"
-    )
+    assert task.state.reason == ("it used 200 bytes of 100 (killed by SIGKILL)")
