@@ -168,7 +168,7 @@ def _entries(facts: Facts) -> Iterator[tuple[str, str]]:
     """Labels and texts, each of one line."""
     death = facts.death
     yield "ended", f"{when(death.ended_ms)}, {status_text(death)}"
-    yield "memory", _MEMORY[death.out_of_memory if death.signal is not None else False]
+    yield "memory", _MEMORY[_was_out_of_memory(death)]
     if death.first_error is not None and death.first_error != (death.error or death.reason):
         first = death.first_error.strip().partition("\n")[0]
         yield "first error", f"{when(death.first_error_ms)} {first}"
@@ -184,6 +184,11 @@ def _entries(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts.condition == Condition.BACKOFF and facts.retry_in is not None:
         yield "next try", f"in {_time(facts.retry_in)}"
     yield "what to do", advice(facts)
+
+
+def _was_out_of_memory(death: Death) -> bool | None:
+    """Who ended by itself and did not say so had memory enough."""
+    return death.out_of_memory or False if death.signal is None else death.out_of_memory
 
 
 _MEMORY: Final[Mapping[bool | None, str]] = {
