@@ -11,10 +11,11 @@ AddAction = Callable[..., argparse.ArgumentParser]
 def add_dead_letter_actions(
     actions: "argparse._SubParsersAction[argparse.ArgumentParser]", add_action: AddAction
 ) -> None:
-    """Add ``ls``, ``show``, ``edit`` and ``purge``."""
+    """Add ``ls``, ``show``, ``edit``, ``replay`` and ``purge``."""
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
-        parser = add_action(actions, name, text, name, "ctl_dlq")
+        module = "ctl_dlq_replay" if name == "replay" else "ctl_dlq"
+        parser = add_action(actions, name, text, name, module)
         parser.add_argument("name", metavar="NAME", help="the connector")
         return parser
 
@@ -37,6 +38,17 @@ def add_dead_letter_actions(
         given.add_argument(f"--{side}-file", metavar="FILE", help="read it from there, as it is")
         given.add_argument(f"--null-{side}", action="store_true", help="none")
     edit.add_argument("--revert", action="store_true", help="back to the original")
+    replay = action(
+        "replay", "send dead letters again, to the topics where their records were or were to go"
+    )
+    _add_where(replay)
+    _add_all_and_dry_run(replay)
+    replay.add_argument(
+        "--again", action="store_true",
+        help="letters too that were replayed, or whose record has failed again after a replay",
+    )  # fmt: skip
+    replay.add_argument("--to", metavar="TOPIC", help="another topic instead")
+    replay.add_argument("--rate", type=_number, metavar="N", help="at most N letters a second")
     purge = action("purge", "take dead letters away for good")
     _add_where(purge)
     _add_all_and_dry_run(purge)

@@ -17,6 +17,7 @@ from engine.model import data_text
 FIELDS: Final = (
     "number", "task", "stage", "cause", "message", "class", "time", "times", "attempts", "topic",
     "partition", "offset", "timestamp", "replayed", "edited",
+    "uncertain",
 )  # fmt: skip
 DATA_FIELDS: Final = ("key", "value", "header")
 """Fields that may be followed by a path."""

@@ -27,6 +27,7 @@ class DeadLettersResource:
             Route("GET", _PLACE, self._list),
             Route("GET", _ONE, self._show),
             Route("PATCH", _ONE, self._edit),
+            Route("POST", f"{_PLACE}/replay", self._replay),
             Route("POST", f"{_PLACE}/purge", self._purge),
         ]
 
@@ -43,6 +44,9 @@ class DeadLettersResource:
         return await self._answer(
             request, "edit", {**given, "number": request.match_info["number"]}
         )
+
+    async def _replay(self, request: web.Request) -> web.Response:
+        return await self._answer(request, "replay", await read_object(request))
 
     async def _purge(self, request: web.Request) -> web.Response:
         return await self._answer(request, "purge", await read_object(request))

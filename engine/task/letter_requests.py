@@ -1,6 +1,8 @@
 """Answers what is asked about a connector's dead letters; runs in a plan child."""
 
 import base64
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from engine.model.letter_request import MOST_AT_ONCE, LettersRequest, LettersReq
 from engine.plugins.registry import Plugins
 from engine.storage.dead_letter_store import DeadLetterStore, StoredLetter
 from engine.task.letter_reader import LetterReader
+from engine.task.letter_replay import LetterReplay, only_one, portion, replay_client, why_not
 
 _PAGE: Final = 500
 
@@ -31,6 +34,9 @@ class LetterRequests:
         self, plugins: Plugins, config: Mapping[str, str], worker: Mapping[str, str], data_dir: Path
     ) -> None:
         self._name = config["name"]
+        self._plugins = plugins
+        self._config = config
+        self._worker = worker
         self._store = DeadLetterStore(data_dir, self._name)
         self._reader = LetterReader(plugins, config, worker)
 
@@ -44,6 +50,7 @@ class LetterRequests:
         """
         actions: dict[str, Callable[[LettersRequest], dict[str, Any]]] = {
             "list": self._list, "show": self._show, "edit": self._edit, "purge": self._purge,
+            "replay": self._replay,
         }  # fmt: skip
         try:
             return actions[request.action](request)
@@ -91,6 +98,29 @@ class LetterRequests:
         edited = None if request.revert else replace(record, **given)
         self._store.edit(stored.number, edited, _now_ms())
         return self._reader.whole(self._letter(request.number))
+
+    def _replay(self, request: LettersRequest) -> dict[str, Any]:
+        if request.dry_run:
+            reasons = Counter(why_not(s, again=request.again) for s in self._matching(request))
+            count = reasons.pop(None, 0)
+            return {"ready": count, "skipped": dict(reasons.most_common())}
+        if not self._store.path.exists():
+            return {"replayed": 0, "confirmed": 0, "refused": [], "uncertain": 0, "next": None}
+        with only_one(self._store.path):
+            ready = (
+                stored
+                for stored in self._matching(request, request.after)
+                if why_not(stored, again=request.again) is None
+            )
+            limit = min(max(request.limit, 1), MOST_AT_ONCE)
+            found = list(itertools.islice(ready, limit + 1))
+            chosen = portion(found[:limit])
+            kind = self._plugins.find("connector", self._config["connector.class"])
+            client = replay_client(kind, self._config, self._worker)
+            sent = LetterReplay(self._store, client, self._name, _now_ms).send(
+                chosen, request.topic
+            )
+            return {**sent, "next": chosen[-1].number if len(chosen) < len(found) else None}
 
     def _purge(self, request: LettersRequest) -> dict[str, Any]:
         numbers = [stored.number for stored in self._matching(request)]

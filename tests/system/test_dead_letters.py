@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from engine.storage.dead_letter_store import DeadLetterStore
+from tests.integration.list_source import read_all
 from tests.system.running_engine import RunningEngine, wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.system]
@@ -98,3 +100,39 @@ def test_letters_are_listed_shown_edited_and_purged(letters: Letters) -> None:
     assert "did you mean stage?" in refused.stderr
     assert letters.ctl("show", "999").returncode == letters.ctl("show", number).returncode == 4
     assert letters.ctl("purge").returncode == 2
+
+
+def test_edited_letters_are_replayed_once_and_those_that_fail_again_do_not_loop(
+    letters: Letters, kafka: str
+) -> None:
+    assert letters.told("edit", "1", "--value", '{"n": 2}')["edited"]
+    planned = letters.told("replay", "--all", "--dry-run")
+    assert planned == {"ready": 2, "skipped": {}}
+    assert letters.ctl("replay", "--all", "--rate", "100").returncode == 0
+    letters.wait_written(2)
+    letters.wait_letters(3)  # the other is still bad
+    records = read_all(kafka, letters.topic, 5)
+    headers = [dict(each.headers()) for each in records[3:]]
+    assert [each.value() for each in records[3:]] == [b'{"n": 2}', b"{bad 2"]
+    assert [each.key() for each in records[3:]] == [b"k", b"k"]
+    assert [each["__engine.replay.count"] for each in headers] == [b"1", b"1"]
+    assert [each["h"] for each in headers] == [b"1", b"1"]
+    again = letters.told("replay", "--all")
+    assert again["replayed"] == 0
+    assert again["skipped"] == {"replayed already": 2, "failed again after a replay": 1}
+    assert letters.told("ls", "--where", "replayed=true")["total"] == 2
+
+
+def test_a_replay_that_was_killed_goes_on_and_sends_nothing_twice(
+    letters: Letters, kafka: str
+) -> None:
+    """As a kill leaves it: Kafka has one of two letters, and neither is known to be sent."""
+    assert letters.told("replay", "--where", "number=1")["replayed"] == 1
+    store = DeadLetterStore(letters.engine.data_dir, letters.name)
+    store.begin_replay([1, 2], letters.topic, {0: 3}, 1)
+    store.close()
+    done = letters.told("replay", "--all")
+    assert (done["replayed"], done["confirmed"], done["uncertain"]) == (1, 1, 0)
+    values = [each.value() for each in read_all(kafka, letters.topic, 5)]
+    assert values[3:] == [b"{bad 1", b"{bad 2"]
+    assert letters.told("replay", "--where", "number<=2")["replayed"] == 0

@@ -13,6 +13,7 @@ from engine.model.error_policy import QueueLimits, Stage
 from engine.model.letter_request import LettersRequest, LettersRequestError
 from engine.plugins.registry import Plugins
 from engine.storage.dead_letter_store import DeadLetterStore
+from engine.task.letter_replay import outgoing_of
 from engine.task.letter_requests import LetterRequests
 from engine.task.source_envelope import SourceEnvelopes
 
@@ -133,3 +134,32 @@ def test_letters_are_purged_by_condition(tmp_path: Path) -> None:
 def test_a_bad_condition_is_told(tmp_path: Path) -> None:
     with pytest.raises(LettersRequestError, match="did you mean stage"):
         ask(tmp_path, "list", where=("stag=1",))
+
+
+def test_a_dry_run_says_what_would_not_be_sent_and_why(tmp_path: Path) -> None:
+    marked = (("__engine.replay.count", b"1"),)
+    record = SourceRecord(None, None, "t", value=1)
+    source = RawRecord("t", value=SourceEnvelopes().of_record(record))
+    store = keep(
+        tmp_path, letter(0), letter(1, headers=marked), letter(2, stage=Stage.KAFKA_CONSUME),
+        DeadLetter("c", 0, Stage.TRANSFORMATION, "T", "E", None, "", 1, 5, source), letter(4),
+    )  # fmt: skip
+    store.begin_replay([5], "t", {0: 5}, 1)
+    assert ask(tmp_path, "list", where=("uncertain=true",))["total"] == 1
+    store.end_replay([5], 2)
+    assert ask(tmp_path, "replay", dry_run=True) == {
+        "ready": 1,
+        "skipped": {
+            "failed again after a replay": 1,
+            "the record itself could not be read": 1,
+            "a source's record that was never converted to bytes": 1,
+            "replayed already": 1,
+        },
+    }
+    assert ask(tmp_path, "replay", dry_run=True, again=True)["ready"] == 3
+
+
+def test_bytes_that_kafka_refused_are_what_a_sources_letter_sends() -> None:
+    refused = RawRecord("t", key=None, value=b"\xff", headers=(("h", b"1"),), partition=2)
+    sent = outgoing_of(RawRecord("t", value=SourceEnvelopes.of_bytes(refused)))
+    assert sent == refused
