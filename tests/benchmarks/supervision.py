@@ -6,6 +6,7 @@ benchmark has started are stopped or killed. Fewer tasks make a quick run; goals
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -168,6 +169,9 @@ def _names(text: str) -> tuple[str, ...]:
 def main(arguments: Sequence[str]) -> int:
     """Run it; 1 when a goal is missed or a figure could not be measured."""
     options = parse_arguments(arguments)
+    signal.signal(
+        signal.SIGTERM, lambda number, _frame: sys.exit(128 + number)
+    )  # ends what it runs
     cache, console = cache_dir(os.environ), Console(stderr=True)
     with show_progress() as on_progress:
         train(cache, on_progress)
