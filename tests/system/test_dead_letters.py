@@ -44,11 +44,17 @@ class Letters:
 
     def ctl(self, action: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """``engine ctl dlq ACTION NAME …``."""
+        command = self._command(action, *arguments)
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+
+    def started(self, action: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """The same, not waited for."""
+        return subprocess.Popen(self._command(action, *arguments), stdout=subprocess.DEVNULL)
+
+    def _command(self, action: str, *arguments: str) -> list[str]:
         url = f"http://127.0.0.1:{self.engine.port}"
-        command = [sys.executable, "-m", "engine", "ctl", "--url", url, "dlq", action, self.name]
-        return subprocess.run(
-            [*command, *arguments], check=False, capture_output=True, text=True, timeout=120
-        )
+        ctl = [sys.executable, "-m", "engine", "ctl", "--url", url]
+        return [*ctl, "dlq", action, self.name, *arguments]
 
     def told(self, action: str, *arguments: str) -> Any:
         """The same in JSON, and it is well."""
@@ -136,3 +142,22 @@ def test_a_replay_that_was_killed_goes_on_and_sends_nothing_twice(
     values = [each.value() for each in read_all(kafka, letters.topic, 5)]
     assert values[3:] == [b"{bad 1", b"{bad 2"]
     assert letters.told("replay", "--where", "number<=2")["replayed"] == 0
+
+
+def test_a_replay_outlives_a_kill_of_whoever_asked_and_of_the_engine(
+    letters: Letters, kafka: str
+) -> None:
+    letters.send(b"{bad 3", b"{bad 4")
+    letters.wait_letters(4)
+    with letters.started("replay", "--where", "number<=4", "--rate", "1") as asking:
+        read_all(kafka, letters.topic, 6)
+        asking.kill()
+    letters.engine.kill()
+    letters.engine.start()
+    letters.engine.wait_ready()
+    left = letters.told("replay", "--where", "number<=4")
+    assert left["uncertain"] == 0
+    assert letters.told("ls", "--where", "number<=4", "--where", "replayed=true")["total"] == 4
+    letters.send(b"{}")
+    values = [each.value() for each in read_all(kafka, letters.topic, 10)]
+    assert sorted(values[5:]) == [b"{bad 1", b"{bad 2", b"{bad 3", b"{bad 4", b"{}"]
