@@ -40,7 +40,8 @@ def status(arguments: argparse.Namespace, client: RestClient) -> int:
     if arguments.json:
         _print_json({"connectors": by_severity(statuses), "tasks": tasks})
     else:
-        print(status_text(statuses, tasks, terminal()))
+        problems = (client.find("/engine/worker") or {}).get("problems", ())
+        print(status_text(statuses, tasks, terminal(), problems))
     return ExitCode.OK
 
 

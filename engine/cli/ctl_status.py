@@ -53,9 +53,18 @@ def name_of(task: Json) -> str:
     return f"{task['id']['connector']}-{task['id']['task']}"
 
 
-def status_text(statuses: Sequence[Json], tasks: Sequence[Json], target: Terminal) -> str:
-    """Connectors, their tasks, and what is wrong with them, the worst first."""
-    if not statuses:
+def status_text(
+    statuses: Sequence[Json],
+    tasks: Sequence[Json],
+    target: Terminal,
+    problems: Sequence[str] = (),
+) -> str:
+    """Connectors, their tasks, and what is wrong with them, the worst first.
+
+    Args:
+        problems: of the worker itself.
+    """
+    if not statuses and not problems:
         return "No connectors."
     parts = [table(_CONNECTORS, [_connector_row(s) for s in by_severity(statuses)], target)]
     if tasks:
@@ -63,6 +72,7 @@ def status_text(statuses: Sequence[Json], tasks: Sequence[Json], target: Termina
         parts.append(table(_TASKS, [_task_row(task) for task in worst_first], target))
         tasks = worst_first
     troubles = [*_connector_troubles(statuses), *_task_troubles(tasks)]
+    troubles += [f"worker: {printable(problem)}" for problem in problems]
     if troubles:
         lines = (shortened(line, target.width) if target.width else line for line in troubles)
         parts.append("\n".join(lines))

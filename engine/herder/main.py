@@ -16,7 +16,7 @@ from engine.herder.background import Background
 from engine.herder.connector_entry import seconds
 from engine.herder.connector_files import ConnectorFiles
 from engine.herder.herder import Herder
-from engine.herder.journal import HerderJournal
+from engine.herder.journal import ACTOR, HerderJournal
 from engine.herder.log_levels import LogLevels
 from engine.herder.plan_client import PlanClient
 from engine.herder.planner import Planner
@@ -180,6 +180,7 @@ class HerderProcess:
         self._link.send(UpgradeRequested())
 
     async def _reload(self) -> None:
+        ACTOR.set("connector files")
         if self.herder is None:
             self._link.send(Reloaded(problems=("the herder does not know its connectors yet",)))
         else:

@@ -7,7 +7,8 @@ number in that run), ``event`` and ``by`` (who caused it). Events of a task have
 that were committed before the process and by it.
 
 ``by`` is ``supervisor`` (its policy), ``herder`` (its plans), ``process`` (it ended by itself),
-``kernel`` (out of memory), ``unknown`` (a signal from outside) or ``operator ADDRESS CLIENT``.
+``kernel`` (out of memory), ``unknown`` (a signal from outside), ``signal`` (the engine was told to
+stop), ``command line``, ``connector files`` (a reload) or ``operator ADDRESS CLIENT``.
 """
 
 import signal

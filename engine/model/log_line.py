@@ -17,6 +17,9 @@ LEVELS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 """Severities of events, by every name that may be configured."""
 
+_ESCAPES: Final = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
 _SHOWN: Final = frozenset(("timestamp", "level", "event", "logger", "connector", "task"))
 
 
@@ -30,7 +33,10 @@ def context_of(event: Mapping[str, Any]) -> str:
 
 
 def readable(event: Mapping[str, Any]) -> str:
-    """One line for people, without the line feed; a traceback follows on lines of its own."""
+    """One line for people, without the line feed; a traceback follows on lines of its own.
+
+    Characters that would steer a terminal are escaped.
+    """
     head = [
         str(event.get("timestamp", ""))[:23],
         str(event.get("level", "info")).upper().ljust(7),
@@ -40,7 +46,7 @@ def readable(event: Mapping[str, Any]) -> str:
     rest = [f"{k}={_shown(v)}" for k, v in event.items() if k not in _SHOWN and k != "exception"]
     line = " ".join(part for part in (*head, *rest) if part)
     exception = event.get("exception")
-    return f"{line}\n{exception}" if exception else line
+    return (f"{line}\n{exception}" if exception else line).translate(_ESCAPES)
 
 
 def _shown(value: Any) -> str:

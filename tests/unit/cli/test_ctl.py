@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, UpgradeState
+from engine.wire.message import Losses, Reloaded, UpgradeState
 from tests.unit.cli.conftest import Engine
 from tests.unit.rest.fake_herder import SINK, SOURCE, FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer
@@ -43,6 +43,13 @@ def test_status_of_one_connector_leaves_the_others_out(ctl: Engine, herder: Fake
     shown = ctl("status", "b").out
     assert "b-0" in shown
     assert "a-0" not in shown
+
+
+def test_status_shows_what_the_worker_itself_suffers_from(ctl: Engine, herder: FakeHerder) -> None:
+    herder.add("a")
+    herder.losses = Losses(problems=("the journal cannot be written: No space left on device",))
+    shown = ctl("status").out.splitlines()
+    assert shown[-1] == "worker: the journal cannot be written: No space left on device"
 
 
 def test_status_in_json_has_everything(ctl: Engine, herder: FakeHerder) -> None:

@@ -39,3 +39,9 @@ def test_a_traceback_follows_on_lines_of_its_own() -> None:
 
 def test_an_event_without_anything_is_still_a_line() -> None:
     assert readable({}) == "INFO   "
+
+
+def test_nothing_that_is_logged_steers_the_terminal() -> None:
+    event = {**HEAD, "event": "\x1b[2Jboo\r", "exception": "a\tb\n\x9bc"}
+
+    assert readable(event).endswith("\\x1b[2Jboo\\x0d\na\tb\n\\x9bc")

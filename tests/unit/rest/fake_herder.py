@@ -28,7 +28,7 @@ from engine.model.letter_request import LettersRequest
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.message import Losses, Reloaded, Sample, TaskReport, UpgradeState
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
@@ -75,6 +75,7 @@ class FakeHerder:
         upgraded: what that will be after the next one.
         levels: that were set, by connector and logger.
         journal: the journal's file.
+        losses: what could not be written.
         deaths: how the last process of each task ended.
         letters_asked: what was asked about dead letters.
         sampled_pids: pids of the processes that were measured last, where it is not the one alive.
@@ -94,6 +95,7 @@ class FakeHerder:
         self.generation = 0
         self.levels: dict[str | None, dict[str, tuple[str, int | None]]] = {}
         self.journal: Path | None = None
+        self.losses = Losses()
         self.deaths: dict[TaskId, Death] = {}
         self.letters_asked: list[LettersRequest] = []
 
@@ -340,7 +342,7 @@ class FakeHerder:
     def worker_view(self) -> WorkerView:
         return WorkerView(
             "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, upgrade=self.upgrade,
-            journal_file=self.journal,
+            journal_file=self.journal, losses=self.losses,
         )  # fmt: skip
 
     # -- for tests -----------------------------------------------------------------------------
