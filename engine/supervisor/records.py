@@ -1,7 +1,7 @@
 """What is kept of the past, and what was lost of it: journal, last outputs, log files."""
 
 import collections
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from engine.model.task_id import TaskId
@@ -15,6 +15,13 @@ from engine.supervisor.settings import Settings
 from engine.wire.message import Losses
 
 _SWEEP_INTERVAL: Final = 600.0
+_ROOM: Final = 32 * 1024
+"""Bytes of a message for what was lost of the tasks' logs."""
+
+_TASK_BYTES: Final = 24
+
+TaskLoss = tuple[str, int, int]
+"""Connector, task, bytes."""
 
 
 class Records:
@@ -39,6 +46,7 @@ class Records:
         self._log = log
         self._open_elsewhere = open_elsewhere
         self._next_sweep = 0.0
+        self._next = 0
         log.on_own = self.journal.logged
 
     def sweep(self, now: float) -> None:
@@ -66,9 +74,21 @@ class Records:
             console_bytes=self._log.console.dropped,
             journal_events=self.journal.lost,
             outputs=self.outputs.lost,
-            task_logs=tuple((*task, log.dropped) for task, log in logs.items() if log.dropped),
+            task_logs=self._some([(*t, log.dropped) for t, log in logs.items() if log.dropped]),
             problems=tuple(problems),
         )
+
+    def _some(self, lossy: Sequence[TaskLoss]) -> tuple[TaskLoss, ...]:
+        """As many as a message has room for, from where the last one ended."""
+        room, taken = _ROOM, []
+        begin = self._next if self._next < len(lossy) else 0
+        for each in (*lossy[begin:], *lossy[:begin]):
+            room -= len(each[0].encode("utf-8", "replace")) + _TASK_BYTES
+            if room < 0:
+                break
+            taken.append(each)
+        self._next = begin + len(taken)
+        return tuple(taken)
 
     def hand_over(self) -> JournalHandover:
         """What a successor needs to go on; what the disk takes now is written."""
