@@ -20,6 +20,9 @@ _ASKED: Final[Mapping[ExitClass, str]] = {
 }
 """Ends that somebody asked for, in words."""
 
+RESTART_LIMIT: Final = "restart_limit"
+"""Why a task has FAILED that was restarted too often; else it is the class of its last end."""
+
 _FOR_ITS_OWN_GOOD: Final = (ExitClass.SOFT_MEMORY, ExitClass.RECYCLED)
 
 
@@ -48,6 +51,7 @@ def exited(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
         ending_words=None,
         is_dumping=False,
         verdict=None,
+        failed_because=None,
         stall=None,
         recycling=None,
         recycling_words=None,
@@ -86,10 +90,10 @@ def _failed(state: TaskState, event: Exited, now: float, jitter: float) -> Step:
         state = replace(state, first_error=first, first_error_at=now)
     refusal = policy.refusal(exit_class, state.exit_code)
     if refusal is not None:
-        return _give_up(state, event, f"not restarted: {refusal}")
+        return _give_up(state, event, f"not restarted: {refusal}", exit_class)
     if policy.mode != "always" and policy.is_exhausted(state.restart_times, now):
         limit = f"restarted {policy.max_restarts} times within {policy.window:g} s"
-        return _give_up(state, event, f"not restarted again: {limit}")
+        return _give_up(state, event, f"not restarted again: {limit}", RESTART_LIMIT)
     state = counted(state, exit_class)
     state = replace(
         state,
@@ -108,10 +112,10 @@ def _waiting(state: TaskState, until: float) -> TaskState:
     return replace(state, condition=Condition.BACKOFF, retry_at=until)
 
 
-def _give_up(state: TaskState, event: Exited, why: str) -> Step:
+def _give_up(state: TaskState, event: Exited, why: str, because: str) -> Step:
     trace = f"{_trace(event, state.reason)}\n{why}"
     state = replace(state, condition=Condition.FAILED, trace=trace, verdict=why)
-    return state, [Emit("failed")]
+    return replace(state, failed_because=str(because)), [Emit("failed")]
 
 
 def _class_of(state: TaskState, event: Exited) -> ExitClass:

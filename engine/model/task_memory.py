@@ -53,6 +53,8 @@ class TaskMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     exit_class: ExitClass | None = None
     exit_code: int | None = None
     trace: str | None = None
+    verdict: str | None = None
+    failed_because: str | None = None
     first_error: str | None = None
     first_error_age: float = 0.0
 
@@ -84,6 +86,8 @@ def memory_of(state: TaskState, now: float) -> TaskMemory:
         exit_class=state.exit_class,
         exit_code=state.exit_code,
         trace=state.trace,
+        verdict=state.verdict,
+        failed_because=state.failed_because,
         first_error=state.first_error,
         first_error_age=now - state.first_error_at,
     )
@@ -110,6 +114,8 @@ def recalled(state: TaskState, memory: TaskMemory, elapsed: float, now: float) -
         exit_class=memory.exit_class,
         exit_code=memory.exit_code,
         trace=memory.trace,
+        verdict=memory.verdict,
+        failed_because=memory.failed_because,
         first_error=memory.first_error,
         first_error_at=then - memory.first_error_age,
     )

@@ -36,6 +36,7 @@ class TaskState:
         first_error_at: when that was.
         trace: what the status shows for FAILED.
         verdict: why no process follows, for FAILED.
+        failed_because: the same in a word.
         note: what a running process says it waits for.
         restarts: restarts by exit class, ever.
         retry_at: when the back-off ends.
@@ -68,6 +69,7 @@ class TaskState:
     first_error_at: float = 0.0
     trace: str | None = None
     verdict: str | None = None
+    failed_because: str | None = None
     note: str | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)
     retry_at: float | None = None

@@ -186,6 +186,7 @@ TASK_STATE: Final = ("engine_task_state", GAUGE, "1 for the state that the task 
 TASK_STAGE_ERRORS: Final = (
     "engine_task_stage_errors", COUNTER, "Records that failed for good, by stage.",
 )  # fmt: skip
+TASK_FAILED: Final = ("engine_task_failed", GAUGE, "1 for a task that has FAILED, by the reason.")
 TASK_RESTARTS: Final = ("engine_task_restarts", COUNTER, "Restarts by the reason for them.")
 WORKER_TASKS: Final = ("engine_worker_tasks", GAUGE, "Tasks by state.")
 WORKER_INFO: Final = ("engine_worker_info", GAUGE, "Always 1; the labels say who this is.")

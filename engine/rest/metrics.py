@@ -18,6 +18,7 @@ from engine.model.state import Condition
 from engine.rest.metric_table import (
     COUNTER,
     SUMMARY,
+    TASK_FAILED,
     TASK_METRICS,
     TASK_RESTARTS,
     TASK_STAGE_ERRORS,
@@ -75,6 +76,7 @@ class WorkerCollector(Collector):
         for summary in TASK_SUMMARIES:
             yield _task_summary(summary, self._tasks)
         yield _task_states(self._tasks)
+        yield _task_failed(self._tasks)
         yield _task_restarts(self._tasks)
         yield _task_stage_errors(self._tasks)
         yield from _worker_metrics(self._worker)
@@ -116,6 +118,16 @@ def _task_states(tasks: Labelled) -> Metric:
         Sample(name, {**labels, "state": each.value}, float(view.report.condition == each))
         for labels, view in tasks
         for each in Condition
+    )
+    return _metric(name, kind, text, samples)
+
+
+def _task_failed(tasks: Labelled) -> Metric:
+    name, kind, text = TASK_FAILED
+    samples = (
+        Sample(name, {**labels, "reason": because}, 1.0)
+        for labels, view in tasks
+        if (because := view.report.failed_because) is not None
     )
     return _metric(name, kind, text, samples)
 

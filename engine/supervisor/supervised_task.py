@@ -41,6 +41,7 @@ from engine.model.lifecycle_event import (
 from engine.model.limits import NO_LIMITS
 from engine.model.progress import Progress
 from engine.model.slot import SLOT_BYTES, Slot
+from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import TaskMemory, is_same, recalled
 from engine.model.task_state import TaskState
@@ -374,6 +375,7 @@ class SupervisedTask:
             restarts=state.restarts,
             retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
             exit_code=state.exit_code,
+            failed_because=state.failed_because if state.condition is Condition.FAILED else None,
             limits=state.limits if state.limits != NO_LIMITS else None,
             confined=self._limits.controllers,
         )

@@ -311,6 +311,7 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
         restarts: how often it was started again, by exit class.
         retry_in: seconds until the next start, in BACKOFF.
         exit_code: exit code or negative signal of the last process.
+        failed_because: why a task has FAILED, in a word: ``restart_limit``, or an exit class.
         limits: of its processes; None when there are none.
         confined: controllers of its control group, which enforce some of them.
     """
@@ -327,6 +328,7 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
     restarts: Mapping[str, int] = {}
     retry_in: float | None = None
     exit_code: int | None = None
+    failed_because: str | None = None
     limits: Limits | None = None
     confined: tuple[str, ...] = ()
 

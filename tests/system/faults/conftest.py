@@ -66,6 +66,39 @@ def frozen(tmp_path: Path) -> Iterator[Callable[[], Path]]:
 
 
 @pytest.fixture
+def few_processes() -> Iterator[Callable[[int], Path]]:
+    """Puts a process into a group that takes no further one; its ``pids.max`` is the test's."""
+    made: list[Path] = []
+
+    def confine(pid: int) -> Path:
+        for base in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
+            group = base / f"engine-test-{pid}"
+            try:
+                group.mkdir()
+                made.append(group)
+                (group / "pids.max").write_text("1")
+                (group / "cgroup.procs").write_text(str(pid))
+            except OSError:
+                continue
+            return group
+        pytest.skip("no group that bounds processes can be made here")
+
+    yield confine
+    for group in made:
+        wait_for(lambda group=group: _is_removed(group))  # type: ignore[misc]
+
+
+def _is_removed(group: Path) -> bool:
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A connector's name that tells the test."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())

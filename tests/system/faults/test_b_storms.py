@@ -73,6 +73,8 @@ def test_f16_a_task_at_its_limit_stays_failed_until_an_operator_restarts_it(
     first = engine.wait_state(name, "FAILED")
     metric = f'engine_task_state{{connector="{name}",state="FAILED",task="0"}} 1.0'
     assert metric in engine.ask("/metrics").body
+    failed = f'engine_task_failed{{connector="{name}",reason="restart_limit",task="0"}} 1.0'
+    assert failed in engine.ask("/metrics").body
 
     engine.create(name, at_start="exit 3", engine_restart_max=2, engine_restart_delay_ms=20)
     assert engine.task(name)["generation"] == first["generation"]

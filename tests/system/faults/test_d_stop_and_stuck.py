@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -274,3 +275,32 @@ def test_a_py_spy_that_hangs_holds_up_nothing(
 
     assert engine.stop() == 0
     assert engine.survivors() == []
+
+
+def test_f39_many_tasks_are_stopped_side_by_side(
+    own_engine: Callable[..., SupervisedEngine],
+) -> None:
+    engine = own_engine(
+        connectors={
+            "calm": {"tasks_max": 30, "poll_ms": 500},
+            "deaf": {"tasks_max": 10, "at_stop": "ignore_sigterm"},
+        },
+        worker={"task.shutdown.graceful.timeout.ms": 1500, "engine.zygote.spares": 0},
+    )
+    engine.start()
+    engine.wait_ready()
+    wait_for(lambda: [t["condition"] for t in engine.tasks()] == ["RUNNING"] * 40, 60)
+
+    engine.process.terminate()
+
+    assert engine.wait_end(60) == 0
+    assert engine.survivors() == []
+    ends = [line for line in engine.log() if line["event"] == "task process ended"]
+    reasons = [line["reason"] for line in ends if line["connector"] == "deaf"]
+    assert len(reasons) == 10
+    assert all(reason.startswith("stopped, did not end within ") for reason in reasons)
+    # the last of the deaf was told to end before the first of them was aborted
+    assert len([line for line in ends if line["connector"] == "calm"]) == 30
+    at = [line["timestamp"] for line in ends if line["connector"] == "deaf"]
+    spread = datetime.fromisoformat(max(at)) - datetime.fromisoformat(min(at))
+    assert spread.total_seconds() < 10 * 1.5

@@ -1,10 +1,12 @@
-"""F. Resources: descriptors."""
+"""F. Resources: descriptors, processes."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.system.faults.supervised import SupervisedEngine, open_files
+from tests.system.faults.supervised import SupervisedEngine, kill, open_files
 from tests.system.running_engine import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -26,3 +28,29 @@ def test_f56_the_usual_soft_limit_of_descriptors_does_not_bound_the_number_of_ta
     engine.check_promises()
     assert engine.stop() == 0
     assert engine.survivors() == []
+
+
+def test_f55_a_fork_that_is_refused_is_a_failed_start_and_tried_again(
+    own_engine: Callable[..., SupervisedEngine], few_processes: Callable[[int], Path]
+) -> None:
+    engine = own_engine(connectors={"calm": {}}, worker={"engine.zygote.spares": 0})
+    engine.start()
+    engine.wait_ready()
+    task = engine.wait_state("calm", "RUNNING")
+    zygote = engine.pid_of("engine: zygote")
+    assert zygote is not None
+    group = few_processes(zygote)
+    kill(task["pid"])
+
+    def failed() -> dict[str, Any] | None:
+        now = engine.task("calm")
+        return now if now["restarts"].get("start_failed") else None
+
+    words = (wait_for(failed) or {})["reason"]
+    assert words.startswith("ProcessNotMade: ")
+    (group / "pids.max").write_text("max")
+
+    after = engine.wait_anew("calm", task)
+    assert after["restarts"]["killed"] == 1
+    engine.check_promises()
+    assert engine.stop() == 0
