@@ -1,6 +1,7 @@
 """One task and the process it has now: carries out what the lifecycle decides."""
 
 import asyncio
+import contextlib
 import mmap
 import os
 import random
@@ -48,7 +49,6 @@ from engine.model.task_state import TaskState
 from engine.model.watch import busy_for, fell_silent, look_at_progress, recycle_due
 from engine.supervisor.cgroups import CgroupError, Cgroups
 from engine.supervisor.handover import TaskHandover, TimerHandover
-from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.memory_use import OomKills
 from engine.supervisor.stacks import Stacks
@@ -178,6 +178,9 @@ class SupervisedTask:
         self.death, self._words = handed.death, handed.words
         self._config_fd = handed.config_fd
         if handed.process is not None:
+            with contextlib.suppress(CgroupError):  # it lives within its limits already
+                self._limits.prepare(self.state.limits)
+            self._process.group = self._limits.group
             self._process.take_over(handed.process)
         elif handed.is_asked:
             self._spawn(self.state.generation)
@@ -398,36 +401,6 @@ class SupervisedTask:
         os.close(self.slot_fd)
         if self._config_fd >= 0:
             os.close(self._config_fd)
-
-
-def log_change(  # noqa: C901 (a table: one line an event)
-    log: Log, task: SupervisedTask, event: str
-) -> None:
-    """Say what happened to a task; ``event`` is that of a TaskEvent."""
-    state = task.state
-    context = {"connector": task.id.connector, "task": task.id.task}
-    match event:
-        case "exited":
-            log.info("task process ended", **context, reason=state.reason)
-        case "backoff":
-            delay = round(task.report().retry_in or 0, 3)
-            log.warning("task will be restarted", **context, reason=state.reason, seconds=delay)
-        case "failed" | "unresponsive" | "unkillable":
-            log.error(f"task {event}", **context, reason=state.reason)
-        case "degraded":
-            log.warning("task degraded", **context, reason=state.stall)
-        case "recovered":
-            log.info("task recovered", **context)
-        case "recycling":
-            log.info("task will get a fresh process", **context, reason=state.recycling_words)
-        case "running" | "paused":
-            log.info(f"task {event}", **context, pid=task.pid)
-        case "note" if state.note:
-            log.warning("task condition", **context, condition=state.note)
-        case "note":
-            log.info("task condition is over", **context)
-        case _:
-            log.debug(f"task {event}", **context, generation=state.generation)
 
 
 def _shared_memory(name: str) -> int:

@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.model.death import Death
-from engine.model.lifecycle_ending import LONGEST
 from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
 from engine.model.restart_budget import RestartBudget
 from engine.model.service import Service
-from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import memory_of
 from engine.supervisor.cgroups import Cgroups
@@ -33,10 +31,12 @@ from engine.supervisor.records import Records
 from engine.supervisor.reloading import Reloading
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
+from engine.supervisor.shutdown import Shutdown
 from engine.supervisor.state_file import StateFile
-from engine.supervisor.strays import children, kill_children
+from engine.supervisor.strays import children
 from engine.supervisor.succession import Numbers, Parts, Succession
-from engine.supervisor.supervised_task import SupervisedTask, log_change
+from engine.supervisor.supervised_task import SupervisedTask
+from engine.supervisor.task_log import log_change
 from engine.supervisor.task_watch import TaskWatch
 from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
@@ -72,9 +72,6 @@ _LATE: Final = 2.0
 
 _HEALTHY_AFTER: Final = 1200
 """Ticks after which the service manager is told that this start was a good one."""
-
-_END_GRACE: Final = 5.0
-_SERVICE_GRACE: Final = 20.0
 
 
 class Supervisor:
@@ -130,6 +127,7 @@ class Supervisor:
         self._upgrade: Upgrade | None = None
         own = (head_start.zygote.pid, head_start.herder.pid) if head_start else ()
         self._not_ours = set(children()).difference(own)  # left by who executed us
+        self._shutdown = Shutdown(self._parts(), self.wait)
         self._grace_until = 0.0
         self._changed = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
@@ -187,10 +185,10 @@ class Supervisor:
         """Stop in good order; when it is already stopping, stop at once."""
         if self._stopping is None:
             self.log.info("stopping", tasks=len(self._tasks))
-            self._notifier.stopping(self._longest_stop())
+            self._notifier.stopping(self._shutdown.longest())
             self._stopping = asyncio.get_running_loop().create_task(self._stop(0))
         else:
-            self._kill_all()
+            self._shutdown.hurry()
 
     def _hang_up(self) -> None:
         """The terminal is gone, which is often told twice: stop, but never in a hurry."""
@@ -203,30 +201,7 @@ class Supervisor:
             self._reloading.begin()
 
     async def _stop(self, code: int) -> None:
-        with self._journal.acting("herder" if code else "signal"):
-            self._journal.record("engine_stopping")
-            for task in list(self._tasks.values()):
-                task.handle(Unwanted(is_final=False))
-        for plan in self._plans.values():
-            plan.kill()
-        await self.wait(self._are_tasks_over, self._longest_task_stop())
-        self._herder.close_socket()
-        await self.wait(lambda: self._herder.pid is None, _END_GRACE)
-        self._herder.kill()
-        self.zygote.close()
-        for service in self._services:
-            service.terminate()
-        await self.wait(lambda: all(s.pid is None for s in self._services), _SERVICE_GRACE)
-        for service in self._services:
-            service.kill()
-        await self.wait(self._is_alone, _END_GRACE)
-        kept = self._not_ours | {task.pid for task in self._tasks.values()}
-        await self.wait(lambda: not kill_children(kept), _END_GRACE)
-        stuck = {str(t.id): t.whereabouts() for t in self._tasks.values() if t.pid is not None}
-        if stuck:
-            self.log.error("processes that SIGKILL did not end are left behind", tasks=stuck)
-            code = code or 1
-        self._herder.close()
+        code = await self._shutdown.run(code)
         self.cgroups.close()
         self._state_file.end()
         self.log.info("stopped", exit_code=code)
@@ -235,24 +210,6 @@ class Supervisor:
         self.log.console.flush()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(code)
-
-    def _longest_task_stop(self) -> float:
-        longest = max((t.state.deadlines.stop_max for t in self._tasks.values()), default=0.0)
-        return longest + LONGEST
-
-    def _are_tasks_over(self) -> bool:
-        """Whether none is left that could still end."""
-        return all(t.state.condition is Condition.UNKILLABLE for t in self._tasks.values())
-
-    def _longest_stop(self) -> float:
-        """Seconds that a stop takes at most: the sum of what :meth:`_stop` waits for."""
-        services = _SERVICE_GRACE if self._services else 0.0
-        return self._longest_task_stop() + services + 3 * _END_GRACE + _END_GRACE
-
-    def _is_alone(self) -> bool:
-        own = (self._herder.pid, *(s.pid for s in self._services))
-        is_gone = self.zygote.is_gone and all(pid is None for pid in own)
-        return is_gone and self._are_tasks_over()
 
     async def wait(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition that ends of processes make true."""
@@ -266,13 +223,6 @@ class Supervisor:
                 await asyncio.wait_for(self._changed.wait(), min(left, 0.05))
             except TimeoutError:
                 continue
-
-    def _kill_all(self) -> None:
-        self.log.warning("stopping at once")
-        for task in self._tasks.values():
-            task.kill_now()
-        for service in self._services:
-            service.kill()
 
     def _herder_refused(self, code: int) -> None:
         """The first herder did not come up: its last lines say why."""

@@ -193,3 +193,21 @@ def test_nothing_is_left_of_groups_and_everything_is_shown(
     assert engine.stop() == 0
     assert not is_alive(task["pid"])
     assert [group for group in groups if group.exists() or group.parent.exists()] == []
+
+
+def test_f51_limits_hold_over_an_upgrade(own_engine: Callable[..., SupervisedEngine]) -> None:
+    engine = own_engine(connectors={"bound": {"engine_limit_memory_hard_bytes": 64 * MIB}})
+    engine.start()
+    engine.wait_ready()
+    task = engine.wait_state("bound", "RUNNING")
+    needs_group(task, "memory_hard")
+    groups = groups_of(task["pid"])
+    assert engine.ask("/engine/upgrade", "POST").status == 202
+    wait_for(lambda: engine.ask("/engine/worker").body["upgrade"]["upgrades"] == 1)
+    assert engine.task("bound")["pid"] == task["pid"]
+
+    engine.order("bound-0", "hoard 300")
+
+    assert engine.wait_anew("bound", task)["restarts"] == {"out_of_memory": 1}
+    assert engine.stop() == 0
+    assert [group for group in groups if group.exists() or group.parent.exists()] == []
