@@ -145,8 +145,8 @@ def test_journal_and_explanations_outlive_the_engine_and_are_bounded(
     engine.start()
     engine.wait_ready()
     task = engine.wait_state("c", "RUNNING")
-    for _ in range(25):
-        engine.order("c-0", "raise ValueError " + "x" * 2000)
+    for _ in range(12):
+        engine.order("c-0", "raise ValueError " + "x" * 3500)
         task = engine.wait_anew("c", task)
     engine.order("c-0", "raise KeyError the last one")
     engine.wait_anew("c", task)
