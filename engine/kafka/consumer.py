@@ -11,8 +11,6 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import (
     OFFSET_STORED,
-    TIMESTAMP_CREATE_TIME,
-    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
@@ -20,17 +18,14 @@ from confluent_kafka import (
 )
 from confluent_kafka import TopicPartition as ClientPartition
 
-from engine.api.record import Position, Timestamp, TopicPartition
+from engine.api.record import TopicPartition
 from engine.kafka.broker_link import BrokerLink
 from engine.kafka.client_config import ClientConfig, unknown_property
 from engine.kafka.client_log import client_logger
+from engine.kafka.damage import Damage, DamageSearch
 from engine.kafka.errors import is_refused, to_connect_error
-from engine.model.dead_letter import RawRecord
+from engine.kafka.fetch import Fetch
 
-_TIMESTAMP_TYPES: Final = {
-    TIMESTAMP_CREATE_TIME: "CreateTime",
-    TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime",
-}
 _PASSING: Final = frozenset((
     "_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN",
     "_TIMED_OUT", "_RESOLVE", "_MAX_POLL_EXCEEDED",
@@ -62,76 +57,7 @@ class RebalanceListener(Protocol):
         """These are gone already; committing is pointless."""
 
 
-class Fetch:
-    """Messages in the order in which they came, read as columns."""
-
-    __slots__ = ("messages",)
-
-    def __init__(self, messages: "Sequence[Message]") -> None:
-        self.messages = messages
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-    def span(self) -> str:
-        """From where to where it reaches: ``lines-0@100 to lines-3@299, 200 records``."""
-        first, last = self.messages[0], self.messages[-1]
-        return (
-            f"{first.topic()}-{first.partition()}@{first.offset()} to "
-            f"{last.topic()}-{last.partition()}@{last.offset()}, {len(self)} records"
-        )
-
-    def values(self) -> list[bytes | None]:
-        """The raw values."""
-        return list(map(Message.value, self.messages))
-
-    def keys(self) -> list[bytes | None]:
-        """The raw keys."""
-        return list(map(Message.key, self.messages))
-
-    def topics(self) -> list[str]:
-        """The topic of each."""
-        return list(map(Message.topic, self.messages))  # type: ignore[arg-type]
-
-    def headers(self) -> list[Sequence[tuple[str, bytes | None]]]:
-        """The raw headers of each."""
-        return [m.headers() or () for m in self.messages]  # type: ignore[misc]
-
-    def has_headers(self) -> bool:
-        """Whether any record has headers."""
-        return any(map(Message.headers, self.messages))
-
-    def positions(self) -> list[Position]:
-        """Topic, partition and offset of each."""
-        return [
-            Position(m.topic(), m.partition(), m.offset())  # type: ignore[arg-type]
-            for m in self.messages
-        ]
-
-    def timestamps(self) -> list[Timestamp]:
-        """Type and milliseconds of each record's time."""
-        return [_timestamp(*m.timestamp()) for m in self.messages]
-
-    def without(self, partitions: frozenset[TopicPartition]) -> "Fetch":
-        """The same without the records of some partitions."""
-        return Fetch([m for m in self.messages if (m.topic(), m.partition()) not in partitions])
-
-
 _NOTHING: Final = Fetch(())
-
-
-def raw_record(message: Any) -> RawRecord:
-    """A consumed message as a value of ours."""
-    _kind, milliseconds = message.timestamp()
-    return RawRecord(
-        message.topic(),
-        key=message.key(),
-        value=message.value(),
-        headers=message.headers() or (),
-        partition=message.partition(),
-        offset=message.offset(),
-        timestamp=milliseconds if milliseconds >= 0 else None,
-    )
 
 
 class TaskConsumer:
@@ -174,6 +100,7 @@ class TaskConsumer:
             self._consumer = Consumer(properties, logger=client_logger(__name__))
         except KafkaException as error:
             raise unknown_property(error.args[0].str(), config) from error
+        self._damage = DamageSearch(self._consumer)
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Join the group for these topics; one that begins with ``^`` is a regular expression."""
@@ -206,12 +133,17 @@ class TaskConsumer:
         messages = [first]
         if self._most > 1:
             messages += self._consumer.consume(self._most - 1, 0)
-        if any(map(Message.error, messages)):
-            messages = [m for m in messages if not self._is_error(m)]
+        if self._damage.is_searching or any(map(Message.error, messages)):
+            messages = [m for m in self._damage.sift(messages) if not self._is_error(m)]
         if messages:
             self.link.is_up()
         fetched = Fetch(messages)
         return fetched.without(frozenset(self._gone)) if self._gone else fetched
+
+    def take_damage(self) -> list[Damage]:
+        """Records that could not be read and were passed, since the last call."""
+        found, self._damage.found = self._damage.found, []
+        return found
 
     def serve(self, seconds: float) -> None:
         """Hear answers at the end, when everything is paused; a stray record stays uncommitted."""
@@ -349,6 +281,7 @@ class TaskConsumer:
     ) -> None:
         """Partitions go: let the listener finish with them first."""
         gone = _partitions(found)
+        self._damage.forget(gone)
         self._gone |= gone
         try:
             hear(gone)
@@ -405,11 +338,6 @@ def subscription(topics: str, pattern: str) -> list[str]:
     if pattern:
         return [f"^({pattern})$" if "|" in pattern else f"^{pattern}$"]
     return [name for name in (each.strip() for each in topics.split(",")) if name]
-
-
-def _timestamp(kind: int, milliseconds: int) -> Timestamp:
-    name = _TIMESTAMP_TYPES.get(kind)
-    return Timestamp(name, milliseconds) if name else Timestamp("NoTimestampType", None)
 
 
 def _partitions(found: "Iterable[ClientPartition]") -> frozenset[TopicPartition]:

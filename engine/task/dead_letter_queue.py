@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.api.record import SinkRecord, SourceRecord
-from engine.kafka.consumer import raw_record
+from engine.kafka.fetch import raw_record
 from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.task_id import TaskId
 from engine.task.source_envelope import SourceEnvelopes

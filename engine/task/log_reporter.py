@@ -3,6 +3,7 @@
 from typing import Any
 
 from engine.api.record import SinkRecord, SourceRecord
+from engine.model.dead_letter import RawRecord
 from engine.model.error_policy import ErrorPolicy
 from engine.model.slot import Slot
 from engine.model.task_id import TaskId
@@ -40,12 +41,17 @@ class LogReporter:
 
 
 def _described(record: Any) -> str:
-    if isinstance(record, SinkRecord):
-        return (
-            f", where consumed record is {{topic='{record.topic}', partition={record.partition}, "
-            f"offset={record.offset}, timestamp={record.timestamp}, "
-            f"timestampType={record.timestamp_type}}}"
-        )
+    """The record as upstream's log names it."""
     if isinstance(record, SourceRecord):
         return f", where source record is = {record}"
-    return "" if record is None else f", where the record is {record}"
+    if not isinstance(record, SinkRecord | RawRecord):
+        return ""
+    if record.offset is None:
+        return f", where the record is {record}"
+    origin = getattr(record, "origin", None)  # a transformation may have renamed the topic
+    topic = record.topic if origin is None else origin.topic()
+    return (
+        f", where consumed record is {{topic='{topic}', partition={record.partition}, "
+        f"offset={record.offset}, timestamp={record.timestamp}, "
+        f"timestampType={getattr(record, 'timestamp_type', 'CreateTime')}}}"
+    )

@@ -14,7 +14,7 @@ from engine.api.record import (
     SinkRecord,
     column_of,
 )  # fmt: skip
-from engine.kafka.consumer import Fetch
+from engine.kafka.fetch import Fetch
 from engine.model.error_policy import Stage
 from engine.model.slot import Slot
 from engine.task.column_bytes import column_bytes

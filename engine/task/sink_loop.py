@@ -8,11 +8,14 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from engine.api.errors import RetriableError
+from engine.api.errors import DataError, RetriableError
 from engine.api.record import SinkBatch, TopicPartition
 from engine.api.task import SinkTask
 from engine.kafka.client_config import ClientConfig, consumer_config, member_name
-from engine.kafka.consumer import Fetch, Opening, TaskConsumer, raw_record, subscription
+from engine.kafka.consumer import Opening, TaskConsumer, subscription
+from engine.kafka.fetch import Fetch, raw_record
+from engine.model.dead_letter import RawRecord
+from engine.model.error_policy import Stage
 from engine.model.loop_config import loop_config
 from engine.task.offset_commit import OffsetCommit
 from engine.task.record_errors import RecordErrors
@@ -175,6 +178,7 @@ class WorkerSinkTask:
             patience = min(patience, max(0.0, self._put.next_at - time.monotonic()))
         fetch = self._consumer.fetch(patience)
         self._fetched_at = time.monotonic()
+        self._pass_damage()
         if self._put.is_busy:
             self._put_on(fetch)
         elif len(fetch):
@@ -182,6 +186,13 @@ class WorkerSinkTask:
         else:
             self._is_settled = was_settled
             self._rest()
+
+    def _pass_damage(self) -> None:
+        """Judge records that the broker cannot give us whole any more."""
+        for topic, partition, first, last, reason in self._consumer.take_damage():
+            text = f"records {first} to {last} of {topic}-{partition} cannot be read: {reason}"
+            record = RawRecord(topic, partition=partition, offset=first)
+            self._operator.fail(Stage.KAFKA_CONSUME, TaskConsumer, DataError(text), record)
 
     def _rest(self) -> None:
         """Nothing came: the task has its turn all the same."""

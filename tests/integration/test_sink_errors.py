@@ -1,11 +1,16 @@
 """Bad records of a sink, against a real broker: only they are given up, and nothing too early."""
 
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from engine.api import DataError, RetriableError, SinkBatch, ToleranceExceededError
+from engine.kafka.embedded.process import ServiceProcess
+from engine.storage.dead_letter_store import DeadLetterStore
 from tests.integration.list_sink import RARELY, ListSink, committed, config, worker, write
 from tests.integration.loop_driver import LoopDriver, wait_until
 
@@ -146,3 +151,48 @@ def test_too_many_failures_for_the_rate_end_the_task(
     driver = LoopDriver(tmp_path, task, worker=worker(kafka) | RARELY, config=settings).start()
     assert "3 failed, more than 2/1h" in driver.failed(ToleranceExceededError)
     assert committed(kafka, name, topic) == [-1001]
+
+
+def damage(broker: int, topic: str) -> range:
+    """Overwrite what the broker of this pid keeps of the second batch; offsets of its records."""
+    name = f"/{topic}-0/00000000000000000000.log"
+    opened = (os.readlink(each) for each in Path(f"/proc/{broker}/fd").iterdir())
+    log = Path(next(path for path in opened if path.endswith(name)))
+    data = log.read_bytes()
+    (length,) = struct.unpack(">i", data[8:12])
+    second = 12 + length
+    first, _length, _epoch, _magic, _crc, _attributes, last = struct.unpack(
+        ">qiibIhi", data[second : second + 27]
+    )
+    with log.open("r+b") as file:
+        file.seek(second + 61 + 20)  # behind the batch's header and the beginning of the gzip
+        file.write(b"\0" * 40)
+    return range(first, first + last + 1)
+
+
+@pytest.mark.parametrize("tolerance", ["all", "none"])
+def test_records_that_were_damaged_in_the_broker_are_passed_where_that_is_allowed(
+    kafka_process: ServiceProcess, topic: str, name: str, tmp_path: Path, tolerance: str
+) -> None:
+    kafka = kafka_process.address
+    producer = Producer({"bootstrap.servers": kafka, "compression.type": "gzip"})
+    for batch in range(4):
+        for i in range(50):
+            producer.produce(topic, b"%d " % (batch * 50 + i) + b"x" * 50, partition=0)
+        assert producer.flush(30) == 0
+    lost = damage(kafka_process.pid, topic)
+    task = ListSink()
+    settings = config(name, topic, errors__tolerance=tolerance)
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka) | RARELY, config=settings).start()
+    if tolerance == "none":
+        text = driver.failed(ToleranceExceededError)
+        assert f"records {lost[0]} to {lost[-1]} of {topic}-0 cannot be read" in text
+        return
+    wait_until(lambda: len(task.records) == 200 - len(lost))
+    driver.stop()
+    left = [offset for offset in range(200) if offset not in lost]
+    assert [offset for _, _, offset, _ in task.records] == left
+    assert committed(kafka, name, topic) == [200]
+    [kept] = DeadLetterStore(tmp_path, name).letters()
+    assert (kept.letter.stage, kept.letter.record.offset) == ("KAFKA_CONSUME", lost[0])
+    assert driver.slot["errors_kafka_consume"] == 1
