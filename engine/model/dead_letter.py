@@ -63,6 +63,8 @@ class DeadLetter:
         attempts: how often the record was tried.
         failed_ms: when, milliseconds since the epoch.
         record: what is kept; for a source, ``topic`` is where the record was to go.
+        occurrence: how many equal records of the same source offset have failed before this one;
+            a part of the id only.
     """
 
     connector: str
@@ -75,6 +77,7 @@ class DeadLetter:
     attempts: int
     failed_ms: int
     record: RawRecord
+    occurrence: int = 0
 
     @property
     def id(self) -> str:
@@ -82,7 +85,9 @@ class DeadLetter:
         record = self.record
         if record.offset is not None:
             return f"{record.topic}-{record.partition}@{record.offset} {self.stage}"
-        known = [record.topic, record.source_partition, record.source_offset, self.stage]
+        known = [record.topic, record.source_partition, record.source_offset, self.occurrence]
+        if record.source_partition is None:  # nobody knows where it was read
+            known.append(self.message)
         digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=repr).encode())
         for part in (record.key, record.value):
             digest.update(b"\0" if part is None else b"\1" + part)

@@ -4,6 +4,7 @@ Imported only where a connector keeps dead letters.
 """
 
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from engine.api.record import SinkRecord, SourceRecord
 from engine.kafka.fetch import raw_record
 from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
+from engine.model.error_policy import Stage
 from engine.model.task_id import TaskId
 from engine.task.source_envelope import SourceEnvelopes
 from engine.task.task_plugins import TaskPlugins
@@ -32,11 +34,13 @@ class DeadLetterQueue:
         self._task = task
         self._plugins = plugins
         self._envelopes = SourceEnvelopes()
+        self._place: Any = None
+        self._occurrences: Counter[tuple[Stage, bytes | None]] = Counter()
         self._keep = keep
 
     def report(self, failure: RecordFailure) -> None:
         """Keep the record of a failure."""
-        error = failure.error
+        error, record = failure.error, self._raw(failure.record)
         trace = "".join(traceback.format_exception(error))
         message = str(error)
         self._keep(
@@ -50,9 +54,21 @@ class DeadLetterQueue:
                 stacktrace=_clean(shorten_trace(trace)),
                 attempts=failure.attempts,
                 failed_ms=int(datetime.now(UTC).timestamp() * 1000),
-                record=self._raw(failure.record),
+                record=record,
+                occurrence=self._occurrence(failure.stage, record),
             )
         )
+
+    def _occurrence(self, stage: Stage, record: RawRecord) -> int:
+        """How many equal records of the same offset have failed so before: lines may be equal."""
+        if record.offset is not None:
+            return 0
+        place = (record.source_partition, record.source_offset)
+        if place != self._place:
+            self._place = place
+            self._occurrences.clear()
+        self._occurrences[stage, record.value] += 1
+        return self._occurrences[stage, record.value] - 1
 
     def _raw(self, record: Any) -> RawRecord:
         """What is kept of a record."""

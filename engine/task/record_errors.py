@@ -9,7 +9,7 @@ from engine.task.log_reporter import LogReporter
 from engine.task.record_quarantine import RecordQuarantine
 from engine.task.task_life import TaskLife
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import ErrorReporter, RetryWithToleranceOperator
+from engine.task.tolerance import ErrorReporter, RecordFailure, RetryWithToleranceOperator
 
 _LAST_PATIENCE: Final = 1.0
 
@@ -54,12 +54,10 @@ class RecordErrors:
     ) -> None:
         policy, slot = plugins.errors, life.runtime.slot
         reporters: list[ErrorReporter] = []
-        self._box = _letter_box(life, plugins)
-        self.keeps_letters = self._box is not None
-        if self._box is not None:
-            from engine.task.dead_letter_queue import DeadLetterQueue  # noqa: PLC0415 (seldom)
-
-            reporters.append(DeadLetterQueue(life.id, plugins, self._box.add))
+        self.keeps_letters = bool(policy.topic) or policy.has_queue
+        self._letters = _Letters(life, plugins)
+        if self.keeps_letters:
+            reporters.append(self._letters)
         if policy.log_enable:
             reporters.append(LogReporter(life.log, life.id, policy, slot))
         self.operator = RetryWithToleranceOperator(policy, slot, wait, reporters)
@@ -78,33 +76,67 @@ class RecordErrors:
         Raises:
             ConnectError: they cannot be kept where they should be.
         """
-        return self._box is None or self._box.open()
+        return self._letters.open()
 
     def are_kept(self, patience: float) -> bool:
         """Wait until all records that were given up are durable; whether they are.
 
         Before that, no offset beyond them may be committed.
         """
-        return self._box is None or self._box.flush(patience)
+        return self._letters.flush(patience)
 
     def close(self) -> None:
         """Keep the last letters, that of the failure which ends the task among them."""
+        try:
+            self._letters.flush(_LAST_PATIENCE)
+        finally:
+            self._letters.close()
+
+
+class _Letters:
+    """Makes letters of failures and keeps them; what that takes is imported with the first one."""
+
+    def __init__(self, life: TaskLife, plugins: TaskPlugins) -> None:
+        self._life = life
+        self._plugins = plugins
+        self._box: LetterBox | None = None
+        self._queue: ErrorReporter | None = None
+
+    def open(self) -> bool:
+        """A topic is to be there before the first letter is; a file can wait."""
+        return not self._plugins.errors.topic or self._opened().open()
+
+    def report(self, failure: RecordFailure) -> None:
+        """Keep the record of a failure."""
+        if self._queue is None:
+            from engine.task.dead_letter_queue import DeadLetterQueue  # noqa: PLC0415
+
+            self._queue = DeadLetterQueue(self._life.id, self._plugins, self._opened().add)
+        self._queue.report(failure)
+
+    def flush(self, patience: float) -> bool:
+        """Whether all letters are durable."""
+        return self._box is None or self._box.flush(patience)
+
+    def close(self) -> None:
+        """Give everything back."""
         if self._box is not None:
-            try:
-                self._box.flush(_LAST_PATIENCE)
-            finally:
-                self._box.close()
+            self._box.close()
+
+    def _opened(self) -> LetterBox:
+        if self._box is None:
+            self._box = _letter_box(self._life, self._plugins)
+        return self._box
 
 
-def _letter_box(life: TaskLife, plugins: TaskPlugins) -> LetterBox | None:
-    """Where this connector's letters go; its modules are imported by those alone that keep any."""
-    policy, data_dir = plugins.errors, Path(life.runtime.assignment.data_dir)
-    if not policy.has_queue and not policy.topic:
-        return None
+def _letter_box(life: TaskLife, plugins: TaskPlugins) -> LetterBox:
     from engine.storage.dead_letter_store import DeadLetterStore  # noqa: PLC0415
     from engine.task.dead_letter_file import DeadLetterFile  # noqa: PLC0415
     from engine.task.dead_letter_topic import DeadLetterTopic  # noqa: PLC0415
 
+    policy, data_dir = plugins.errors, Path(life.runtime.assignment.data_dir)
     store = DeadLetterStore(data_dir, life.id.connector)
-    file = DeadLetterFile(life, store, policy.queue_limits) if policy.has_queue else None
-    return DeadLetterTopic(life, policy, file) if policy.topic else file
+    file = DeadLetterFile(life, store, policy.queue_limits)
+    return (
+        DeadLetterTopic(life, policy, file if policy.has_queue else None) if policy.topic else file
+    )

@@ -48,7 +48,7 @@ class RecordQuarantine:
         self._slot = life.runtime.slot
         self._operator = operator
         self._executing = executing
-        self._alone = 0
+        self._records = self._alone = 0
         self._uncommitted = 0
         self._has_passed = False
         self._next_commit = 0.0
@@ -119,10 +119,14 @@ class RecordQuarantine:
         if alone and self._state.is_guilty(alone):
             self._give_up(record)
             return False
-        self._alone = alone
-        self._slot["work_id"] = alone
-        self._slot["work_records"] = records
+        self._records, self._alone = records, alone
+        self.works()
         return True
+
+    def works(self) -> None:
+        """The records that were admitted last are in somebody's hands."""
+        self._slot["work_id"] = self._alone
+        self._slot["work_records"] = self._records
 
     def flushes(self) -> None:
         """What was taken is going to be made durable: that is work on records, too."""
@@ -130,7 +134,7 @@ class RecordQuarantine:
         self._slot["work_records"] = self._uncommitted
 
     def idle(self) -> None:
-        """No record is worked on."""
+        """No record is worked on; an end now is no record's doing."""
         self._slot["work_records"] = 0
         self._slot["work_id"] = 0
 

@@ -220,8 +220,14 @@ class WorkerSinkTask:
         self._put.put(batch, size)
         if self._put.is_busy:
             self._consumer.pause(self._consumer.assignment())
+            self._wait_for_next_put()
         else:
             self._has_put()
+
+    def _wait_for_next_put(self) -> None:
+        """What ends this process meanwhile is nobody's fault who waits."""
+        if self._quarantine is not None:
+            self._quarantine.idle()
 
     def _is_admitted(self, quarantine: RecordQuarantine, fetch: Fetch) -> bool:
         """Whether the records may be taken; a record that ends processes is given up unseen."""
@@ -245,7 +251,10 @@ class WorkerSinkTask:
         if len(stray):
             self._consumer.put_back(stray)
         if self._put.is_busy:  # still, after what a rebalance took
+            if self._quarantine is not None:
+                self._quarantine.works()
             self._put.go_on()
+            self._wait_for_next_put()
         if not self._put.is_busy:
             self._has_put()
             self._resume()

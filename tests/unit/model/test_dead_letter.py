@@ -54,6 +54,9 @@ def test_the_same_failure_of_the_same_record_has_the_same_id() -> None:
         replace(source, topic="u"),
     ):
         assert letter(other).id != letter(source).id
+    assert replace(letter(source), occurrence=1).id != letter(source).id
+    unread = letter(RawRecord("", value=b"{}"))
+    assert replace(unread, message="another line").id != unread.id
 
 
 def test_a_long_trace_keeps_its_end() -> None:
