@@ -20,7 +20,10 @@ class TaskContext(Protocol):
         """The task's configuration with config providers resolved anew."""
 
     def busy(self, seconds: float) -> None:
-        """Announce that the current call will not come back for so long."""
+        """Announce that the current call will not come back for so long.
+
+        The deadline of ``start`` and that of ``stop`` wait as well, up to the worker's maxima.
+        """
 
     def condition(self, text: str | None) -> None:
         """Say in the status what the task waits for or suffers from; None when that is over.

@@ -192,7 +192,7 @@ def _was_out_of_memory(death: Death) -> bool | None:
 
 
 _MEMORY: Final[Mapping[bool | None, str]] = {
-    True: "the kernel ended it for want of memory",
+    True: "want of it ended the process",
     False: "not for want of memory",
     None: "nobody can tell whether the kernel ended it for want of memory",
 }

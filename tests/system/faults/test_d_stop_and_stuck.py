@@ -147,6 +147,7 @@ def test_f34_a_task_that_gets_nowhere_is_degraded_until_it_moves(
     assert "records wait" not in (after["note"] or "")
 
 
+@pytest.mark.slow
 def test_f34_a_task_that_gets_nowhere_is_restarted_where_that_is_wished(
     engine: SupervisedEngine, name: str
 ) -> None:
@@ -258,6 +259,7 @@ def test_py_spy_is_asked_too_where_it_is_installed(
     assert engine.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_py_spy_that_hangs_holds_up_nothing(
     own_engine: Callable[..., SupervisedEngine], tmp_path: Path
 ) -> None:

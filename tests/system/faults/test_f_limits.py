@@ -105,6 +105,7 @@ def test_f53_a_task_that_has_grown_gets_a_fresh_process_in_good_order(
     assert not [line for line in lines if line["event"] == "task will be restarted"]
 
 
+@pytest.mark.slow
 def test_f53_fresh_processes_do_not_follow_each_other_at_once(
     engine: SupervisedEngine, name: str
 ) -> None:
