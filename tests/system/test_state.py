@@ -70,6 +70,7 @@ def position(engine: RunningEngine) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_connectors_come_back_with_their_states(tmp_path: Path) -> None:
     engine = SupervisedEngine(tmp_path / "engine")
     worker, backup = engine.directory / "worker.properties", tmp_path / "b.tar.gz"

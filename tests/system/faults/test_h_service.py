@@ -77,25 +77,17 @@ def test_a_service_manager_hears_the_life_of_the_service(
     wait_for(lambda: "STATUS=2 running" in manager.heard())
     wait_for(lambda: len(manager.heard("WATCHDOG=1")) > 2)
     assert manager.heard("READY", "STOPPING", "RELOADING") == ["READY=1"]
+    herder = engine.ask("/engine/worker").body["herder_pid"]
+    below = (engine.task("calm")["pid"], herder, engine.pid_of("engine: zygote"))
+    for pid in below:  # nobody but the supervisor speaks to the service manager
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"NOTIFY_SOCKET" not in environment
+        assert b"WATCHDOG_USEC" not in environment
 
     assert engine.stop() == 0
     ready, stopping = manager.heard("READY", "STOPPING", "RELOADING")
     assert ready == "READY=1"
     assert re.fullmatch(r"STOPPING=1\nEXTEND_TIMEOUT_USEC=\d{8}", stopping)
-
-
-def test_nobody_below_the_supervisor_speaks_to_the_service_manager(
-    own_engine: MakeEngine, manager: ServiceManager
-) -> None:
-    engine = own_engine(connectors={"calm": {}})
-    start(engine, manager)
-    task = engine.wait_state("calm", "RUNNING")
-    herder = engine.ask("/engine/worker").body["herder_pid"]
-    for pid in (task["pid"], herder, engine.pid_of("engine: zygote")):
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-        assert b"NOTIFY_SOCKET" not in environment
-        assert b"WATCHDOG_USEC" not in environment
-    assert engine.stop() == 0
 
 
 def test_f66_a_reload_begins_and_ends_for_the_service_manager_whatever_comes_of_it(
