@@ -21,7 +21,8 @@ from engine.supervisor.strays import kill
 
 _MOST_MOVES: Final = 20
 _LONGEST_NAME: Final = 200
-_XATTRS: Final = ("trusted.delegate", "user.delegate")
+DELEGATED: Final = ("trusted.delegate", "user.delegate")
+"""Extended attributes with which systemd marks what it leaves to a service."""
 
 
 class CgroupError(Exception):
@@ -163,7 +164,7 @@ class Cgroups:
         """Whether whoever runs this machine has left this part of the tree to us."""
         if self._mode == "on" or (os.geteuid() != 0 and os.access(path / "cgroup.procs", os.W_OK)):
             return True
-        for name in _XATTRS:
+        for name in DELEGATED:
             with contextlib.suppress(OSError):
                 if os.getxattr(path, name) == b"1":
                     return True

@@ -17,9 +17,9 @@ import psutil
 
 from engine.cli.doctor.finding import Finding, ok, problem, warning
 from engine.cli.doctor.subject import ControlGroup, Subject
+from engine.model.cgroup_layout import CONTROLLERS
 
 _LEAST_KERNEL: Final = (5, 10)
-_CONTROLLERS: Final = ("memory", "cpu", "pids")
 _FILES_PER_TASK: Final = 8
 _FILES_BESIDE: Final = 200
 _THREADS_PER_TASK: Final = 8
@@ -124,30 +124,32 @@ def judge_memfd(error: int) -> Finding:
 
 
 def judge_group(group: ControlGroup) -> Finding:
-    """Limits by control groups need one that is delegated, with its controllers."""
-    if group.version < 2:
-        text = "control groups are of version 1" if group.version else "there are no control groups"
+    """Control groups limit tasks better than anything else, where we may make them."""
+    if not group.is_there:
         return warning(
             "cgroup",
-            f"{text}: limits of tasks are rlimits and samples",
+            "there are no control groups: limits of tasks are rlimits and samples",
             "boot with systemd.unified_cgroup_hierarchy=1",
         )
-    if group.path is None or not group.is_ours:
+    if not group.controllers:
         return warning(
             "cgroup",
-            "the control group is not delegated: limits of tasks are rlimits and samples",
-            "systemctl edit engine: Delegate=yes; in a container: a writable cgroup namespace",
+            "no control group is delegated: limits of tasks are rlimits and samples",
+            "systemctl edit engine: Delegate=yes; in a container: a writable cgroup namespace;"
+            " or engine.cgroups=on",
         )
-    missing = [name for name in _CONTROLLERS if name not in group.controllers]
+    missing = [name for name in CONTROLLERS if name not in group.controllers]
+    by_version: dict[int, list[str]] = {}
+    for name, version in sorted(group.controllers.items()):
+        by_version.setdefault(version, []).append(name)
+    shown = "; ".join(f"version {v}: {', '.join(names)}" for v, names in by_version.items())
     if missing:
         return warning(
             "cgroup",
-            f"{group.path} has no controllers {', '.join(missing)}: what they would limit is left"
-            " to rlimits and samples",
-            "systemctl edit engine: Delegate=yes; on a hybrid hierarchy boot with"
-            " systemd.unified_cgroup_hierarchy=1",
+            f"{shown}; not {', '.join(missing)}, whose limits are left to rlimits and samples",
+            "systemctl edit engine: Delegate=yes; boot with systemd.unified_cgroup_hierarchy=1",
         )
-    return ok("cgroup", f"{group.path} is delegated")
+    return ok("cgroup", shown)
 
 
 def judge_files(subject: Subject, tasks: int) -> Finding:

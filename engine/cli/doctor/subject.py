@@ -3,31 +3,34 @@
 import contextlib
 import os
 import resource
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from engine.model.cgroup_layout import CONTROLLERS, hierarchies
+from engine.supervisor.cgroups import DELEGATED
+
 _CAP_SYS_RESOURCE: Final = 24
 _PROC: Final = Path("/proc")
+_LEAF: Final = "supervisor"
 
 
 @dataclass(frozen=True, slots=True)
 class ControlGroup:
-    """Where limits of tasks could be made.
+    """Where limits of tasks could be made, by the rules of :mod:`engine.supervisor.cgroups`.
 
     Attributes:
-        version: 2, 1, or 0 for none.
-        path: of the process's own group; None when it cannot be seen.
-        controllers: those that groups below it could have.
-        is_ours: whether the process may make groups below it.
+        is_there: whether there are control groups at all.
+        controllers: controller → version of the tree in which the process may use it.
+        path: of the process's own group in version 2; None when it cannot be seen.
         most_processes: ``pids.max``; None for no bound.
         most_memory: ``memory.max`` in bytes; None for no bound.
     """
 
-    version: int = 0
+    is_there: bool = False
+    controllers: Mapping[str, int] = field(default_factory=dict)
     path: Path | None = None
-    controllers: frozenset[str] = frozenset()
-    is_ours: bool = False
     most_processes: int | None = None
     most_memory: int | None = None
 
@@ -91,40 +94,52 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def control_group(pid: int, uid: int) -> ControlGroup:
-    """The control group of a process, as far as this process can see it."""
-    memberships = _text(_PROC / str(pid) / "cgroup") or ""
-    unified = [line[3:] for line in memberships.splitlines() if line.startswith("0::")]
-    mount = _mount_of("cgroup2")
-    if not unified or mount is None:
-        return ControlGroup(version=1 if memberships.strip() else 0)
-    path = mount / unified[0].lstrip("/")
-    if not path.is_dir():  # of another namespace
-        return ControlGroup(version=2)
+    """The control groups of a process, as far as this process can see them."""
+    own = _text(_PROC / str(pid) / "cgroup") or ""
+    trees = hierarchies(_text(_PROC / "self" / "mountinfo") or "", own)
+    found: dict[str, int] = {}
+    unified = None
+    for tree in trees:
+        path = Path(tree.path)
+        if not path.is_dir():  # of another namespace
+            continue
+        if tree.version == 2:
+            unified = path.parent if path.name == _LEAF else path
+            offered = frozenset((_text(unified / "cgroup.controllers") or "").split())
+            controllers = offered.intersection(CONTROLLERS) if _is_ours(unified, uid) else ()
+        else:
+            controllers = tree.controllers if _is_writable(path, uid) else ()
+        for name in controllers:
+            found.setdefault(name, tree.version)
     return ControlGroup(
-        version=2,
-        path=path,
-        controllers=frozenset((_text(path / "cgroup.controllers") or "").split()),
-        is_ours=_is_ours(path, uid),
-        most_processes=_number(path / "pids.max"),
-        most_memory=_number(path / "memory.max"),
+        is_there=bool(trees),
+        controllers=found,
+        path=unified,
+        most_processes=None if unified is None else _number(unified / "pids.max"),
+        most_memory=None if unified is None else _number(unified / "memory.max"),
     )
 
 
-def _is_ours(path: Path, uid: int) -> bool:
-    """Whether it was delegated; root may write everywhere, unless the mount is read-only."""
+def _is_writable(path: Path, uid: int) -> bool:
+    """Whether this user may make groups there; root may, unless the mount is read-only."""
     try:
-        is_writable = not os.statvfs(path).f_flag & os.ST_RDONLY
-        return is_writable and (uid == 0 or os.stat(path / "cgroup.procs").st_uid == uid)
+        is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+        return not is_read_only and (uid == 0 or (path / "cgroup.procs").stat().st_uid == uid)
     except OSError:
         return False
 
 
-def _mount_of(kind: str) -> Path | None:
-    for line in (_text(_PROC / "self" / "mountinfo") or "").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.split()[:1] == [kind]:
-            return Path(before.split()[4])
-    return None
+def _is_ours(path: Path, uid: int) -> bool:
+    """Whether the tree was left to us: given to our user, or marked, or a container's own."""
+    if not _is_writable(path, uid):
+        return False
+    if uid != 0:
+        return True
+    for name in DELEGATED:
+        with contextlib.suppress(OSError):
+            if os.getxattr(path, name) == b"1":
+                return True
+    return os.path.ismount(path) and (path / "cgroup.type").exists()
 
 
 def _text(path: Path) -> str | None:

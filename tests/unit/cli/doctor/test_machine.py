@@ -19,10 +19,11 @@ from engine.cli.doctor.finding import (
     warning,
 )
 from engine.cli.doctor.subject import ControlGroup, Subject, subject_of
+from engine.model.cgroup_layout import CONTROLLERS
 from engine.storage.config_store import SqliteConfigStore
 from tests.unit.cli.conftest import Engine
 
-DELEGATED = ControlGroup(2, Path("/g"), frozenset({"cpu", "memory", "pids", "io"}), is_ours=True)
+DELEGATED = ControlGroup(is_there=True, controllers=dict.fromkeys(CONTROLLERS, 2), path=Path("/g"))
 
 
 def subject(**changes: object) -> Subject:
@@ -43,14 +44,13 @@ JUDGED = [
     (machine.judge_pidfd(errno.ENOSYS, "6.1.0"), Level.PROBLEM, "refused (ENOSYS) by a filter"),
     (machine.judge_memfd(0), Level.OK, "sealed memory"),
     (machine.judge_memfd(errno.EACCES), Level.PROBLEM, "Permission denied"),
-    (machine.judge_group(DELEGATED), Level.OK, "/g is delegated"),
-    (machine.judge_group(ControlGroup(0)), Level.WARNING, "no control groups"),
-    (machine.judge_group(ControlGroup(1)), Level.WARNING, "version 1"),
-    (machine.judge_group(ControlGroup(2, Path("/g"))), Level.WARNING, "not delegated"),
+    (machine.judge_group(DELEGATED), Level.OK, "version 2: cpu, io, memory, pids"),
+    (machine.judge_group(ControlGroup()), Level.WARNING, "no control groups"),
+    (machine.judge_group(ControlGroup(is_there=True)), Level.WARNING, "is delegated"),
     (
-        machine.judge_group(ControlGroup(2, Path("/g"), frozenset({"cpu"}), is_ours=True)),
+        machine.judge_group(ControlGroup(is_there=True, controllers={"cpu": 2, "memory": 1})),
         Level.WARNING,
-        "no controllers memory, pids",
+        "version 2: cpu; version 1: memory; not io, pids",
     ),
     (machine.judge_files(subject(), 500), Level.OK, "500 tasks need 4,200"),
     (machine.judge_files(subject(most_files=1024), 500), Level.WARNING, "enough for 103 tasks"),
@@ -63,7 +63,7 @@ JUDGED = [
     ),
     (
         machine.judge_processes(
-            subject(group=ControlGroup(2, most_processes=300)), 100, 10**6, 10**6
+            subject(group=ControlGroup(most_processes=300)), 100, 10**6, 10**6
         ),
         Level.WARNING,
         "pids.max of its control group is 300",
