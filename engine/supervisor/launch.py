@@ -88,7 +88,7 @@ def give_head_start(herder_argv: Sequence[str]) -> HeadStart:
     return HeadStart(herder_argv, blank(BOOT))
 
 
-def open_output() -> "Pipe":
+def open_output() -> Pipe:
     """A pipe for what a program prints."""
     return os.pipe2(os.O_CLOEXEC)
 
