@@ -14,8 +14,8 @@ from pathlib import Path
 
 from engine.herder.herder import Herder
 from engine.herder.main import Close, run
+from engine.wire.herder_message import HerderBoot
 from engine.wire.log_sequence import configure
-from engine.wire.message import HerderBoot
 from engine.wire.sealed import is_filled, unseal
 
 

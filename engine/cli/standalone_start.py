@@ -20,7 +20,7 @@ from engine.supervisor.launch import BOOT, HeadStart
 from engine.supervisor.settings import OutputLimits, Retention, Settings
 from engine.supervisor.start import PortTakenError, run
 from engine.wire.blank_memory import blank
-from engine.wire.message import ConnectorFile, HerderBoot
+from engine.wire.herder_message import ConnectorFile, HerderBoot
 from engine.wire.sealed import fill
 
 EXIT_BAD_CONFIG: Final = 2

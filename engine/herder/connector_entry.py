@@ -14,7 +14,7 @@ from engine.model.supervision import Supervision
 from engine.model.supervision_config import supervision
 from engine.model.task_id import TaskId
 from engine.storage.config_store import StoredConnector
-from engine.wire.message import TaskAssignment
+from engine.wire.task_message import TaskAssignment
 
 _CANONICAL: Final = msgspec.msgpack.Encoder(order="deterministic")
 

@@ -14,8 +14,8 @@ from engine.model.config_file import ConnectorConfigFile
 from engine.model.properties import ConfigFileError
 from engine.model.state import TargetState
 from engine.storage.config_file import connector_files, read_connector_file, read_worker_file
+from engine.wire.herder_message import HerderBoot, Reloaded
 from engine.wire.log_sequence import get_logger
-from engine.wire.message import HerderBoot, Reloaded
 
 
 class ConnectorFiles:

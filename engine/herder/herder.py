@@ -11,7 +11,7 @@ from engine.model.death import Death
 from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Losses, Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, Sample, TaskReport, UpgradeState
 
 
 class BadRequestError(ConnectError):

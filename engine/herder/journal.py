@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.storage.config_store import StoredConnector
-from engine.wire.message import Remark
+from engine.wire.herder_message import Remark
 
 ACTOR: Final = ContextVar("actor", default="herder")
 """Who wants what is being done, as the journal names it; work begun for somebody goes on so."""

@@ -20,7 +20,7 @@ from engine.model.log_levels import (
     with_level,
 )  # fmt: skip
 from engine.wire import log_sequence
-from engine.wire.message import LogLevelsSet, SetLogLevels
+from engine.wire.herder_message import LogLevelsSet, SetLogLevels
 
 Send = Callable[[msgspec.Struct, Sequence[int]], None]
 

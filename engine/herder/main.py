@@ -31,8 +31,7 @@ from engine.storage.config_store import HistoryBounds, SqliteConfigStore
 from engine.storage.database import StoreError
 from engine.storage.status_store import SqliteStatusStore
 from engine.wire.channel import Channel, shorten
-from engine.wire.log_sequence import get_logger
-from engine.wire.message import (
+from engine.wire.herder_message import (  # fmt: skip
     Ack,
     HerderBoot,
     HerderReady,
@@ -51,7 +50,8 @@ from engine.wire.message import (
     UpgradeRequested,
     UpgradeState,
     Welcome,
-)  # fmt: skip
+)
+from engine.wire.log_sequence import get_logger
 
 EXIT_REFUSED: Final = 3
 """A connector of the command line cannot be made, as upstream's standalone worker exits."""

@@ -12,7 +12,8 @@ import msgspec
 from engine.herder.herder import PlanFailedError
 from engine.model.letter_request import LettersRequest
 from engine.wire.channel import Channel
-from engine.wire.message import Plan, PlanAnswer, PlanDone, PlanRequest, PlanStage, PlanToHerder
+from engine.wire.herder_message import Plan
+from engine.wire.plan_message import PlanAnswer, PlanDone, PlanRequest, PlanStage, PlanToHerder
 from engine.wire.sealed import seal, unseal
 
 Send = Callable[[msgspec.Struct, Sequence[int]], None]

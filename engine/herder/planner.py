@@ -11,7 +11,7 @@ from engine.herder.plan_client import PlanClient, PlanDiedError
 from engine.model.letter_request import LettersRequest
 from engine.storage.config_store import StoredPlan
 from engine.wire.log_sequence import get_logger
-from engine.wire.message import PlanAnswer, PlannedKey, PlanProblem
+from engine.wire.plan_message import PlanAnswer, PlannedKey, PlanProblem
 
 _AFTER_VALIDATION = ("start", "task_configs")
 _LONGEST_TITLE = 200

@@ -28,7 +28,7 @@ from engine.herder.worker_connectors import WorkerConnectors
 from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Reloaded, Samples, UpgradeState
+from engine.wire.herder_message import Reloaded, Samples, UpgradeState
 
 _UNKNOWN = "Unknown connector: {}"
 _LONGEST_NAME = 4096

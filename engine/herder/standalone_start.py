@@ -12,8 +12,8 @@ from engine.herder.worker_connectors import Parts, WorkerConnectors
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.storage.config_store import StoredConnector
+from engine.wire.herder_message import ConnectorFile
 from engine.wire.log_sequence import get_logger
-from engine.wire.message import ConnectorFile
 
 _EPOCH: Final = "epoch"
 

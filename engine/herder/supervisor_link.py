@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from engine.wire.channel import Channel, MessageTooLongError
+from engine.wire.herder_message import SupervisorToHerder
 from engine.wire.log_sequence import get_logger
-from engine.wire.message import SupervisorToHerder
 
 Received = tuple[SupervisorToHerder, list[int]]
 """A message and its descriptors, which belong to whoever takes it."""

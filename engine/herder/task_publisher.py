@@ -9,7 +9,7 @@ from engine.herder.journal import ACTOR
 from engine.herder.task_table import TaskTable
 from engine.model.lifecycle_ending import LONGEST
 from engine.model.task_id import TaskId
-from engine.wire.message import Desire, Drop, RestartTask
+from engine.wire.herder_message import Desire, Drop, RestartTask
 from engine.wire.sealed import seal
 
 

@@ -16,7 +16,7 @@ from engine.model.explanation import Facts, explain
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ALIVE, ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
-from engine.wire.message import Sample, TaskEvent, TaskReport
+from engine.wire.herder_message import Sample, TaskEvent, TaskReport
 
 _HAS_FAILED: Final = (Condition.FAILED, Condition.BACKOFF, Condition.UNKILLABLE)
 _WILL_START_ANEW: Final = ALIVE | {Condition.FAILED, Condition.BACKOFF}

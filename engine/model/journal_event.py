@@ -85,7 +85,7 @@ class TaskTransitions:
         """What the journal says of this event; None when it says nothing.
 
         Args:
-            event: as in :class:`engine.wire.message.TaskEvent`.
+            event: as in :class:`engine.wire.herder_message.TaskEvent`.
             state: as it is afterwards.
             death: of the process that ended last.
             actor: who asked for it just now, if somebody did.

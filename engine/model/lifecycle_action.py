@@ -58,7 +58,7 @@ class Disarm(msgspec.Struct, frozen=True):
 
 
 class Emit(msgspec.Struct, frozen=True):
-    """Tell the world; named as in :class:`engine.wire.message.TaskEvent`."""
+    """Tell the world; named as in :class:`engine.wire.herder_message.TaskEvent`."""
 
     event: str
 

@@ -10,7 +10,7 @@ from engine.model.limits import Limits, seen_to_by
 from engine.model.slot import FIELDS, FIRST_COUNTER, FIRST_KEPT, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
-from engine.wire.message import Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.herder_message import Reloaded, Sample, TaskReport, UpgradeState
 
 _COUNTERS: Final = FIELDS[FIRST_COUNTER:FIRST_KEPT]
 
@@ -126,7 +126,7 @@ def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
 
 
 def reloaded_json(reloaded: Reloaded) -> dict[str, Any]:
-    """What became of the connector files, see :class:`engine.wire.message.Reloaded`."""
+    """What became of the connector files, see :class:`engine.wire.herder_message.Reloaded`."""
     return {
         "changed": dict(reloaded.changed),
         "problems": list(reloaded.problems),

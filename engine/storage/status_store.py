@@ -11,7 +11,7 @@ from engine.model.state import State
 from engine.model.task_id import TaskId
 from engine.storage.database import Database
 from engine.storage.herder_database import HERDER_MIGRATIONS
-from engine.wire.message import TaskEvent, TaskReport
+from engine.wire.herder_message import TaskEvent, TaskReport
 
 _JSON = msgspec.json.Encoder()
 _STATES: Final = frozenset(State)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from engine.wire.message import Fork
+from engine.wire.zygote_message import Fork
 
 
 class ForkRequest:

@@ -24,8 +24,10 @@ from engine.model.task_state import TaskState
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import DataDirError
 from engine.supervisor.noticed_errors import NoticedErrors
-from engine.wire.message import PROTOCOL_VERSION, Failing, LogLevelsSet, TaskEvent
+from engine.wire.herder_message import LogLevelsSet, TaskEvent
+from engine.wire.message import PROTOCOL_VERSION
 from engine.wire.sealed import seal
+from engine.wire.task_message import Failing
 
 FORMAT: Final = 1
 

@@ -18,7 +18,7 @@ from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.settings import Settings
 from engine.wire.channel import Channel
-from engine.wire.message import HerderToSupervisor, TaskEvent
+from engine.wire.herder_message import HerderToSupervisor, TaskEvent
 
 _MOST_WAITING: Final = 20_000
 

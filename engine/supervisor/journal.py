@@ -81,7 +81,7 @@ class Journal:
     def task(
         self, task: TaskId, event: str, state: TaskState, pid: int | None, death: Death | None
     ) -> None:
-        """A task changed; events are those of :class:`engine.wire.message.TaskEvent`."""
+        """A task changed; events are those of :class:`engine.wire.herder_message.TaskEvent`."""
         fields = self._tasks.fields(task, event, state, pid, death, self._actor)
         if fields is not None:
             self.record(event, **fields)

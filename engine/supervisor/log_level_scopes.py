@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from engine.model.log_levels import ROOT, LevelSetting, effective, levels_in, merged
 from engine.supervisor.log import Log
 from engine.supervisor.supervised_task import SupervisedTask
-from engine.wire.message import LogLevelsSet, SetLogLevels
+from engine.wire.herder_message import LogLevelsSet, SetLogLevels
 
 _OWN = "engine.supervisor"
 

@@ -11,7 +11,8 @@ from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.zygote import Zygote
-from engine.wire.message import Fork, Plan
+from engine.wire.herder_message import Plan
+from engine.wire.zygote_message import Fork
 
 
 class PlanChild:

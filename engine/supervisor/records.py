@@ -12,7 +12,7 @@ from engine.supervisor.log import Log
 from engine.supervisor.log_file import remove_expired
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.settings import Settings
-from engine.wire.message import Losses
+from engine.wire.herder_message import Losses
 
 _SWEEP_INTERVAL: Final = 600.0
 _ROOM: Final = 32 * 1024

@@ -8,7 +8,7 @@ from typing import Final
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.log import Log
 from engine.supervisor.notify import Notifier, status_of
-from engine.wire.message import Reload, Reloaded
+from engine.wire.herder_message import Reload, Reloaded
 
 _LONGEST: Final = 60.0
 """Seconds after which a reload is over for the service manager, whatever the herder does."""

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from engine.wire.message import Sample
+from engine.wire.herder_message import Sample
 
 if TYPE_CHECKING:
     import psutil

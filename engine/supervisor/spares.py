@@ -13,7 +13,7 @@ from engine.supervisor.child import signal_group
 from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.reaper import Reaper
 from engine.wire.channel import Channel
-from engine.wire.message import Fork
+from engine.wire.zygote_message import Fork
 
 _TOKEN: Final = 0
 """Names the request for a spare; there is one at a time."""

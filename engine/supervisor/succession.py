@@ -20,7 +20,7 @@ from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.supervisor.supervised_task import SupervisedTask
 from engine.supervisor.zygote import Zygote
-from engine.wire.message import UpgradeState
+from engine.wire.herder_message import UpgradeState
 
 _FAILED_STARTS: Final = 3
 _QUIET_GRACE: Final = 15.0

@@ -55,7 +55,8 @@ from engine.supervisor.stacks import Stacks
 from engine.supervisor.task_limits import TaskLimits
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
-from engine.wire.message import (
+from engine.wire.herder_message import TaskReport  # fmt: skip
+from engine.wire.task_message import (  # fmt: skip
     Failing,
     LogLevels,
     PausedChanged,
@@ -63,9 +64,8 @@ from engine.wire.message import (
     Recycle,
     TargetChanged,
     TaskCondition,
-    TaskReport,
     TaskToSupervisor,
-)  # fmt: skip
+)
 
 _LONGEST_TRACE: Final = 60_000
 

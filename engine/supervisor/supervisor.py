@@ -40,7 +40,7 @@ from engine.supervisor.task_log import log_change
 from engine.supervisor.task_watch import TaskWatch
 from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
-from engine.wire.message import (
+from engine.wire.herder_message import (  # fmt: skip
     Ack,
     Desire,
     Drop,
@@ -61,7 +61,7 @@ from engine.wire.message import (
     TaskSnapshot,
     UpgradeRequested,
     Welcome,
-)  # fmt: skip
+)
 
 _TICK: Final = 0.5
 _SAMPLE_EVERY: Final = 2

@@ -11,7 +11,7 @@ from engine.model.watch import memory_verdict
 from engine.supervisor.cgroups import Cgroups, TaskGroup
 from engine.supervisor.log import Log
 from engine.supervisor.memory_use import OomKills, memory_use
-from engine.wire.message import Confinement
+from engine.wire.zygote_message import Confinement
 
 
 class TaskLimits:

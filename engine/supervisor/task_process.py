@@ -22,7 +22,8 @@ from engine.supervisor.reaper import Reaper
 from engine.supervisor.strays import kill_strays
 from engine.supervisor.zygote import Zygote
 from engine.wire.channel import Channel
-from engine.wire.message import Confinement, Fork, Stop, TaskToSupervisor
+from engine.wire.task_message import Stop, TaskToSupervisor
+from engine.wire.zygote_message import Confinement, Fork
 
 _SWEEP_AGAIN: Final = 0.02
 _SWEEPS_MOST: Final = 100

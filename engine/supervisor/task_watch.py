@@ -9,7 +9,7 @@ from engine.supervisor.cgroups import Cgroups
 from engine.supervisor.memory_use import OomKills
 from engine.supervisor.sampler import Sampler
 from engine.supervisor.supervised_task import SupervisedTask
-from engine.wire.message import Sample
+from engine.wire.herder_message import Sample
 
 _PROGRESS_EVERY: Final = 4
 """Ticks between two looks at what moves."""

@@ -23,7 +23,7 @@ from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.notify import Notifier
 from engine.supervisor.reaper import Reaper
-from engine.wire.message import UpgradeState
+from engine.wire.herder_message import UpgradeState
 from engine.wire.sealed import seal
 
 _CHECK_FD: Final = 3

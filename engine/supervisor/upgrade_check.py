@@ -14,7 +14,7 @@ from engine.supervisor.handover import Handover
 from engine.supervisor.launch import launch_zygote
 from engine.supervisor.settings import Settings
 from engine.wire.channel import Channel
-from engine.wire.message import Preload, ZygoteReady, ZygoteRefused, ZygoteToSupervisor
+from engine.wire.zygote_message import Preload, ZygoteReady, ZygoteRefused, ZygoteToSupervisor
 
 _PATIENCE: Final = 60.0
 _STANDARD_ERROR: Final = 2

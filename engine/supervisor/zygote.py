@@ -18,14 +18,14 @@ from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.spares import Spares
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.zygote_message import (  # fmt: skip
     Forked,
     ForkFailed,
     Preload,
     ZygoteReady,
     ZygoteRefused,
     ZygoteToSupervisor,
-)  # fmt: skip
+)
 
 _HANGS_AFTER: Final = 10.0
 _LONGEST_PRELOAD: Final = 60.0

@@ -49,8 +49,9 @@ from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire import log_sequence
 from engine.wire.channel import Channel, shorten
-from engine.wire.message import Confinement, Failing, Fork, SupervisorToTask, TaskAssignment
 from engine.wire.sealed import unseal
+from engine.wire.task_message import Failing, SupervisorToTask, TaskAssignment
+from engine.wire.zygote_message import Confinement, Fork
 
 _LOCK_PATIENCE: Final = 10.0
 _LONGEST_TRACE: Final = 40 * 1024

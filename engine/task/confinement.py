@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.api.errors import ConfigError, RetriableError
 from engine.model.limits import Limits
-from engine.wire.message import Confinement
+from engine.wire.zygote_message import Confinement
 
 _SPARE_DATA: Final = 256 << 20
 """Bytes beyond the hard limit that may be asked for where only sampling sees to the limit."""

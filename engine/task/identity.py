@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import setproctitle
 
-from engine.wire.message import Fork
+from engine.wire.zygote_message import Fork
 
 
 def assume(fork: Fork, descriptors: Sequence[int]) -> list[int]:

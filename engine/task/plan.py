@@ -25,7 +25,7 @@ from engine.storage.offset_store import OffsetStore
 from engine.task.connector_validation import ConnectorValidation, keys_of_plugin
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.plan_message import (  # fmt: skip
     PlanAnswer,
     PlanDone,
     PlannedKey,
@@ -35,7 +35,7 @@ from engine.wire.message import (
     PlanRequest,
     PlanStage,
     PlanToHerder,
-)  # fmt: skip
+)
 from engine.wire.sealed import seal, unseal
 
 Stage = Callable[[str], None]

@@ -18,7 +18,7 @@ from engine.task.sink_loop import WorkerSinkTask
 from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire.channel import Channel
-from engine.wire.message import SupervisorToTask, TaskAssignment
+from engine.wire.task_message import SupervisorToTask, TaskAssignment
 
 _TIMES: Final = 10
 """CPython specialises a function when it has run about eight times."""

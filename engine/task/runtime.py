@@ -15,7 +15,7 @@ from engine.model.secret import Secrets
 from engine.model.slot import Slot
 from engine.wire import log_sequence
 from engine.wire.channel import Channel, shorten
-from engine.wire.message import (
+from engine.wire.task_message import (  # fmt: skip
     LogLevels,
     PausedChanged,
     Ready,
@@ -25,7 +25,7 @@ from engine.wire.message import (
     TargetChanged,
     TaskAssignment,
     TaskCondition,
-)  # fmt: skip
+)
 
 
 class TaskRuntime:

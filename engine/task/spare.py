@@ -13,7 +13,7 @@ from engine.model.exit_status import EXIT_OK
 from engine.task.identity import assume
 from engine.task.rehearsal import rehearse
 from engine.wire.channel import Channel
-from engine.wire.message import Fork
+from engine.wire.zygote_message import Fork
 
 Entry = Callable[[Fork, Sequence[int]], int]
 

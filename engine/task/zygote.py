@@ -26,7 +26,8 @@ from engine.task.deferred_module import deferred
 from engine.task.identity import assume
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.prctl import die_with_parent
+from engine.wire.zygote_message import (  # fmt: skip
     Fork,
     Forked,
     ForkFailed,
@@ -34,8 +35,7 @@ from engine.wire.message import (
     SupervisorToZygote,
     ZygoteReady,
     ZygoteRefused,
-)  # fmt: skip
-from engine.wire.prctl import die_with_parent
+)
 
 _OWN_PRELOAD: Final = ("engine.task.bootstrap", "engine.task.plan", "engine.task.spare")
 """What every task runs; the modules that the supervisor names come on top."""

@@ -17,7 +17,7 @@ from engine.task.sink_loop import WorkerSinkTask
 from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.task_message import (  # fmt: skip
     PausedChanged,
     Ready,
     Stop,
@@ -26,7 +26,7 @@ from engine.wire.message import (
     TaskAssignment,
     TaskCondition,
     TaskToSupervisor,
-)  # fmt: skip
+)
 
 PATIENCE = 30.0
 

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from engine.api.errors import ConnectError
 from engine.kafka.cluster_admin import cluster_id, group_offsets
 from engine.task.plan import answer_to
-from engine.wire.message import PlanRequest
+from engine.wire.plan_message import PlanRequest
 
 pytestmark = pytest.mark.broker
 

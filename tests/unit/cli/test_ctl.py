@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.task_id import TaskId
-from engine.wire.message import Losses, Reloaded, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, UpgradeState
 from tests.unit.cli.conftest import Engine
 from tests.unit.rest.fake_herder import SINK, SOURCE, FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer

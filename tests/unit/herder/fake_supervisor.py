@@ -19,7 +19,7 @@ from engine.model.slot import SLOT_BYTES
 from engine.model.task_id import TaskId
 from engine.task import plan as plan_child
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.herder_message import (  # fmt: skip
     Ack,
     Desire,
     Drop,
@@ -37,14 +37,14 @@ from engine.wire.message import (
     SnapshotEnd,
     SyncBegin,
     SyncEnd,
-    TaskAssignment,
     TaskEvent,
     TaskReport,
     TaskSnapshot,
     UpgradeRequested,
     Welcome,
-)  # fmt: skip
+)
 from engine.wire.sealed import unseal
+from engine.wire.task_message import TaskAssignment  # fmt: skip
 
 
 class FakeSupervisor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.herder.herder import Herder
 from engine.herder.main import Close, HerderProcess
-from engine.wire.message import ConnectorFile, HerderBoot
+from engine.wire.herder_message import ConnectorFile, HerderBoot
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.sample_connector import NAME
 

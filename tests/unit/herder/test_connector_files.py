@@ -10,7 +10,7 @@ import msgspec
 
 from engine.herder.herder import Herder
 from engine.herder.main import HerderProcess
-from engine.wire.message import ConnectorFile, Reloaded
+from engine.wire.herder_message import ConnectorFile, Reloaded
 from tests.unit.herder.fake_supervisor import FakeSupervisor, data_dir_in, wait_until
 from tests.unit.herder.running_herder import WORKER, _no_rest, boot_of, sample
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.api.errors import NotFoundError
 from engine.wire import log_sequence
-from engine.wire.message import LogLevelsSet, Remark, SetLogLevels
+from engine.wire.herder_message import LogLevelsSet, Remark, SetLogLevels
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import running, sample
 

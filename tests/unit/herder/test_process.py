@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.wire.message import ConnectorFile
+from engine.wire.herder_message import ConnectorFile
 from engine.wire.sealed import seal
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import boot_of

@@ -12,7 +12,7 @@ from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.herder import BadRequestError, ConnectorStateInfo, Herder, PlanFailedError
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Desire, Drop, RestartTask
+from engine.wire.herder_message import Desire, Drop, RestartTask
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import running, sample
 

@@ -13,7 +13,7 @@ from engine.herder.task_publisher import TaskPublisher
 from engine.model.config_file import parse_connector_file
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import (
+from engine.wire.herder_message import (  # fmt: skip
     Ack,
     ConnectorFile,
     Desire,
@@ -23,7 +23,7 @@ from engine.wire.message import (
     Refused,
     Remark,
     SyncEnd,
-)  # fmt: skip
+)
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import run_until_refused, running, sample
 

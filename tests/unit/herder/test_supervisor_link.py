@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from engine.herder.supervisor_link import Received, SupervisorLink
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.herder_message import (
     Ack,
     Drop,
     HerderReady,

@@ -14,7 +14,8 @@ from engine.herder.task_table import TaskTable
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
-from engine.wire.message import Sample, TaskAssignment, TaskEvent, TaskReport
+from engine.wire.herder_message import Sample, TaskEvent, TaskReport
+from engine.wire.task_message import TaskAssignment
 
 TASK = TaskId("c", 0)
 ASSIGNMENT = TaskAssignment(

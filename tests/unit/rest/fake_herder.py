@@ -28,7 +28,7 @@ from engine.model.letter_request import LettersRequest
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.message import Losses, Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, Sample, TaskReport, UpgradeState
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"

@@ -11,7 +11,7 @@ import pytest
 from engine.herder.herder import TaskView
 from engine.model.task_id import TaskId
 from engine.rest.rates import Rates
-from engine.wire.message import Sample
+from engine.wire.herder_message import Sample
 from tests.unit.rest.fake_herder import FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer
 

@@ -21,7 +21,7 @@ from engine.storage.config_store import (
 from engine.storage.database import Database, StoreError
 from engine.storage.herder_database import HERDER_MIGRATIONS
 from engine.storage.status_store import SqliteStatusStore
-from engine.wire.message import TaskEvent, TaskReport
+from engine.wire.herder_message import TaskEvent, TaskReport
 
 PLAN = StoredPlan("source", "1.0", "a.B", {"k": "v"}, ({"n": "0"}, {"n": "1"}))
 

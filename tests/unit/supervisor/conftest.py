@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 import pytest
 
 from engine.supervisor.log import Console, Log
@@ -51,7 +52,15 @@ def read_log() -> Iterator[ReadLog]:
 
 @pytest.fixture
 def subreaper() -> Iterator[None]:
-    """This process is the parent of every orphan below it, as the supervisor is."""
+    """This process is the parent of every orphan below it, as the supervisor is.
+
+    What a test leaves behind is ended and reaped, so that the next one sees no strangers.
+    """
+    before = set(psutil.Process().children())
     prctl.become_subreaper()
     yield
+    while left := set(psutil.Process().children()) - before:
+        for each in left:
+            each.kill()
+        psutil.wait_procs(left)
     prctl._prctl(prctl._PR_SET_CHILD_SUBREAPER, 0)

@@ -19,21 +19,21 @@ from engine.supervisor.instance import Instance
 from engine.supervisor.settings import Settings
 from engine.supervisor.supervisor import Supervisor
 from engine.wire.channel import Channel
-from engine.wire.message import (
+from engine.wire.herder_message import (
     Desire,
     HerderReady,
     Plan,
-    PlanRequest,
     SnapshotEnd,
     SupervisorToHerder,
     SyncBegin,
     SyncEnd,
-    TaskAssignment,
     TaskEvent,
     TaskReport,
     TaskSnapshot,
 )
+from engine.wire.plan_message import PlanRequest
 from engine.wire.sealed import seal
+from engine.wire.task_message import TaskAssignment
 from tests.unit.supervisor.conftest import ReadLog
 
 RELAY = """

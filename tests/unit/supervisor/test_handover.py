@@ -25,8 +25,9 @@ from engine.supervisor.handover import (
     TaskHandover,
     TimerHandover,
 )
-from engine.wire.message import Failing, TaskEvent, TaskReport
+from engine.wire.herder_message import TaskEvent, TaskReport
 from engine.wire.sealed import seal
+from engine.wire.task_message import Failing
 
 STATE = TaskState(
     condition=Condition.BACKOFF,

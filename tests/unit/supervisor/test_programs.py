@@ -16,7 +16,7 @@ from engine.supervisor.listener import listen
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
-from engine.wire.message import HerderBoot, TaskEvent, TaskReport
+from engine.wire.herder_message import HerderBoot, TaskEvent, TaskReport
 from engine.wire.sealed import seal
 from tests.unit.supervisor.conditions import until
 from tests.unit.supervisor.conftest import ReadLog
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("subreaper")
 HERDER = """
 import socket, sys
 from engine.wire.channel import Channel
-from engine.wire.message import Ack, HerderReady, SupervisorToHerder, TaskEvent
+from engine.wire.herder_message import Ack, HerderReady, SupervisorToHerder, TaskEvent
 channel = Channel(socket.socket(fileno=int(sys.argv[1])), SupervisorToHerder)
 channel.send(HerderReady())
 while (received := channel.receive()) is not None:

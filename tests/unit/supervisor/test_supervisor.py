@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.model.task_id import TaskId
-from engine.wire.message import Ack, Drop, PlanEnded, RestartTask, SyncBegin, TaskEvent
+from engine.wire.herder_message import Ack, Drop, PlanEnded, RestartTask, SyncBegin, TaskEvent
 from tests.unit.supervisor.conftest import ReadLog
 from tests.unit.supervisor.played_herder import PlayedHerder
 

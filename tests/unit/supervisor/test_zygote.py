@@ -14,8 +14,9 @@ from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.zygote import Zygote
 from engine.wire.channel import Channel
-from engine.wire.message import Fork, PlanRequest
+from engine.wire.plan_message import PlanRequest
 from engine.wire.sealed import seal
+from engine.wire.zygote_message import Fork
 from tests.unit.supervisor.conditions import until
 from tests.unit.supervisor.conftest import ReadLog
 

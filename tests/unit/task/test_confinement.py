@@ -10,7 +10,7 @@ import pytest
 from engine.api.errors import ConfigError, RetriableError
 from engine.model.limits import Limits
 from engine.task.confinement import io_level, join, limit
-from engine.wire.message import Confinement
+from engine.wire.zygote_message import Confinement
 
 MIB = 1 << 20
 FREE = Confinement()

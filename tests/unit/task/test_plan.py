@@ -8,7 +8,7 @@ import pytest
 from engine.api.config import ConfigType
 from engine.storage.offset_store import OffsetStore
 from engine.task.plan import answer_to
-from engine.wire.message import PlanAnswer, PlanRequest
+from engine.wire.plan_message import PlanAnswer, PlanRequest
 
 WORKER = {
     "key.converter": "StringConverter",

@@ -11,15 +11,8 @@ import pytest
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision import Supervision
 from engine.wire.channel import MAX_MESSAGE_BYTES, Channel, MessageTooLongError
-from engine.wire.message import (
-    Ack,
-    Desire,
-    Drop,
-    Failing,
-    HerderToSupervisor,
-    Ready,
-    TaskToSupervisor,
-)
+from engine.wire.herder_message import Ack, Desire, Drop, HerderToSupervisor
+from engine.wire.task_message import Failing, Ready, TaskToSupervisor
 
 
 @pytest.fixture

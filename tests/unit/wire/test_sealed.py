@@ -6,8 +6,9 @@ import os
 import msgspec
 import pytest
 
-from engine.wire.message import HerderBoot, TaskAssignment
+from engine.wire.herder_message import HerderBoot
 from engine.wire.sealed import seal, unseal
+from engine.wire.task_message import TaskAssignment
 
 ASSIGNMENT = TaskAssignment(
     connector="orders",

@@ -1,0 +1,98 @@
+"""What supervisor and task say to each other, and what a task is told to do."""
+
+import msgspec
+
+from engine.wire.message import Message
+
+
+class Ready(Message, frozen=True, array_like=True):
+    """task → supervisor: ``start()`` has returned and the client handles exist."""
+
+    generation: int
+    paused: bool = False
+
+
+class TargetChanged(Message, frozen=True, array_like=True):
+    """supervisor → task: pause or go on."""
+
+    paused: bool
+
+
+class PausedChanged(Message, frozen=True, array_like=True):
+    """task → supervisor: it is done."""
+
+    generation: int
+    paused: bool
+
+
+class LogLevels(Message, frozen=True, array_like=True):
+    """supervisor → task: write so much from now on; the first word to each process.
+
+    Attributes:
+        levels: by logger; a logger that is not named has the level of its configuration.
+    """
+
+    levels: dict[str, str]
+
+
+class Recycle(Message, frozen=True, array_like=True):
+    """supervisor → task: all is well; end after the next commit, for a fresh process."""
+
+
+class Stop(Message, frozen=True, array_like=True):
+    """supervisor → task: end in good order. SIGTERM follows, which alone means the same.
+
+    Attributes:
+        final: no successor follows, so a consumer leaves its group at once.
+    """
+
+    final: bool = False
+
+
+class Failing(Message, frozen=True, array_like=True):
+    """task → supervisor: last words before the exit.
+
+    Attributes:
+        summary: ``Type: message``, the first line of the trace that the REST API shows.
+        trace: the whole traceback.
+        stage: what the task was at.
+        in_hand: the records that it was working on.
+    """
+
+    generation: int
+    summary: str
+    trace: str
+    stage: str
+    in_hand: str | None = None
+
+
+class TaskCondition(Message, frozen=True, array_like=True):
+    """task → supervisor: what a running task waits for or suffers from; None when it is over."""
+
+    generation: int
+    text: str | None
+
+
+class TaskAssignment(msgspec.Struct, frozen=True):
+    """Everything a task needs, placeholders of config providers unresolved.
+
+    Attributes:
+        type: ``source`` or ``sink``.
+        worker: the worker's configuration, key → text.
+        connector_config: the connector's.
+        config: the task's, as ``task_configs`` made it; ``task.class`` among it.
+        data_dir: where offset files and locks are.
+    """
+
+    connector: str
+    task: int
+    type: str
+    worker: dict[str, str]
+    connector_config: dict[str, str]
+    config: dict[str, str]
+    data_dir: str
+    start_paused: bool = False
+
+
+SupervisorToTask = Recycle | TargetChanged | LogLevels | Stop
+TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
