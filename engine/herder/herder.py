@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
+from engine.herder.sampler import Sample
 from engine.model.death import Death
 from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Losses, Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState
 
 
 class BadRequestError(ConnectError):
@@ -109,6 +110,16 @@ class TaskView:
     log_file: Path | None = None
     death: Death | None = None
     log_lost_bytes: int = 0
+
+
+class TaskCounters(NamedTuple):
+    """Of a task's view what changes all the time."""
+
+    id: TaskId
+    pid: int | None
+    records_in: int
+    records_out: int
+    sample: Sample | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +236,9 @@ class Herder(Protocol):
 
     def is_ready(self) -> bool:
         """Whether start-up is over: connectors of the command line are planned."""
+
+    def task_counters(self) -> Sequence[TaskCounters]:
+        """Every task's counters: little work, for who looks often."""
 
     def task_views(self) -> Sequence[TaskView]:
         """Every task that the supervisor knows, in order."""

@@ -20,6 +20,7 @@ from engine.herder.journal import ACTOR, HerderJournal
 from engine.herder.log_levels import LogLevels
 from engine.herder.plan_client import PlanClient
 from engine.herder.planner import Planner
+from engine.herder.sampler import Sampler
 from engine.herder.standalone import StandaloneHerder, WorkerFacts
 from engine.herder.standalone_start import StandaloneStart, StartRefusedError
 from engine.herder.supervisor_link import Received, SupervisorLink
@@ -40,8 +41,8 @@ from engine.wire.herder_message import (  # fmt: skip
     Refused,
     Reload,
     Reloaded,
-    Samples,
     SnapshotEnd,
+    SupervisorSample,
     SupervisorToHerder,
     SyncBegin,
     SyncEnd,
@@ -73,6 +74,7 @@ _LOOK_AGAIN: Final = 0.01
 _STORED_WITHIN: Final = 0.05
 """Seconds that events wait for each other: a task that is killed and back again is one write."""
 
+_SAMPLE_EVERY: Final = 1.0
 _LAST_ANSWERS: Final = 1.0
 _LONGEST_NAME: Final = 4096
 _LONGEST_PROBLEM: Final = 32_768
@@ -164,9 +166,9 @@ class HerderProcess:
                 self._levels.take(message)
             case SnapshotEnd():
                 self._is_told.set()
-            case Samples():
-                self._facts.samples = message
-                self._table.sampled(message.tasks, message.losses.task_logs)
+            case SupervisorSample():
+                self._facts.sample = message
+                self._table.lost(message.losses.task_logs)
             case PlanEnded(token, problem):
                 self._client.ended(token, problem)
             case UpgradeState():
@@ -232,6 +234,7 @@ class HerderProcess:
         if planning.done() and isinstance(planning.exception(), StartRefusedError):
             return await self._outcome(planning)
         await self._let_tasks_go_first(publisher)
+        self._background.run(self._sample())
         files = ConnectorFiles(self._boot, connectors)
         self.herder = StandaloneHerder(
             connectors, self._table, planner, self._facts, files, self._request_upgrade
@@ -280,6 +283,13 @@ class HerderProcess:
                     await close()
             except TimeoutError:
                 get_logger(__name__).warning("requests were cut off")
+
+    async def _sample(self) -> None:
+        """Measure what the tasks' processes use, some of them every second."""
+        sampler, clock = Sampler(self._facts.supervisor_pid), asyncio.get_running_loop().time
+        while True:
+            self._table.sampled(sampler.sample(self._table.processes(), clock()))
+            await asyncio.sleep(_SAMPLE_EVERY)
 
     async def _find_cluster(self, planner: Planner) -> None:
         """Ask until the broker says who it is."""

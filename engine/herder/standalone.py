@@ -18,6 +18,7 @@ from engine.herder.herder import (
     ConnectorStateInfo,
     InstanceState,
     PluginInfo,
+    TaskCounters,
     TaskView,
     WorkerView,
 )  # fmt: skip
@@ -28,7 +29,7 @@ from engine.herder.worker_connectors import WorkerConnectors
 from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Reloaded, Samples, UpgradeState
+from engine.wire.herder_message import Reloaded, SupervisorSample, UpgradeState
 
 _UNKNOWN = "Unknown connector: {}"
 _LONGEST_NAME = 4096
@@ -41,7 +42,7 @@ class WorkerFacts:
     worker_id: str
     supervisor_pid: int = 0
     kafka_cluster_id: str | None = None
-    samples: Samples | None = None
+    sample: SupervisorSample = field(default_factory=SupervisorSample)
     upgrade: UpgradeState = field(default_factory=UpgradeState)
     is_ready: bool = False
     journal_file: Path | None = None
@@ -126,13 +127,17 @@ class StandaloneHerder:
         """See the protocol."""
         return self._facts.is_ready
 
+    def task_counters(self) -> Sequence[TaskCounters]:
+        """See the protocol."""
+        return self._table.counters()
+
     def task_views(self) -> Sequence[TaskView]:
         """See the protocol."""
         return self._table.views({entry.name: entry.type for entry in self._connectors})
 
     def worker_view(self) -> WorkerView:
         """See the protocol."""
-        samples = self._facts.samples or Samples((), 0.0, 0, 0)
+        sample = self._facts.sample
         return WorkerView(
             version=engine.__version__,
             commit="unknown",
@@ -140,11 +145,11 @@ class StandaloneHerder:
             worker_id=self._facts.worker_id,
             supervisor_pid=self._facts.supervisor_pid,
             herder_pid=os.getpid(),
-            loop_lag_seconds=samples.loop_lag_seconds,
-            zygote_restarts=samples.zygote_restarts,
-            herder_restarts=samples.herder_restarts,
+            loop_lag_seconds=sample.loop_lag_seconds,
+            zygote_restarts=sample.zygote_restarts,
+            herder_restarts=sample.herder_restarts,
             journal_file=self._facts.journal_file,
-            losses=samples.losses,
+            losses=sample.losses,
             upgrade=self._facts.upgrade,
         )
 

@@ -10,13 +10,14 @@ from typing import Final
 
 import msgspec
 
-from engine.herder.herder import InstanceState, TaskView
+from engine.herder.herder import InstanceState, TaskCounters, TaskView
+from engine.herder.sampler import Sample
 from engine.model.death import Death
 from engine.model.explanation import Facts, explain
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ALIVE, ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Sample, TaskEvent, TaskReport
+from engine.wire.herder_message import TaskEvent, TaskReport
 
 _HAS_FAILED: Final = (Condition.FAILED, Condition.BACKOFF, Condition.UNKILLABLE)
 _WILL_START_ANEW: Final = ALIVE | {Condition.FAILED, Condition.BACKOFF}
@@ -90,12 +91,19 @@ class TaskTable:
             self._leaving.discard(task)
         self._changed.set()
 
-    def sampled(self, samples: Iterable[Sample], lost: Iterable[tuple[str, int, int]] = ()) -> None:
-        """What processes use, and how many bytes of their output were lost so far."""
-        for connector, number, size in lost:
-            self._lost[TaskId(connector, number)] = size
+    def processes(self) -> dict[int, TaskId]:
+        """The tasks that have a process, by its pid."""
+        return {report.pid: t for t, (report, _) in self._reports.items() if report.pid}
+
+    def sampled(self, samples: Iterable[Sample]) -> None:
+        """What processes use."""
         for sample in samples:
             self._samples[TaskId(sample.connector, sample.task)] = sample
+
+    def lost(self, lost: Iterable[tuple[str, int, int]]) -> None:
+        """How many bytes of their output were lost so far: connector, task, bytes."""
+        for connector, number, size in lost:
+            self._lost[TaskId(connector, number)] = size
 
     def restarting(self, task: TaskId) -> None:
         """A fresh process was ordered: the state reads RESTARTING until its first event."""
@@ -150,6 +158,15 @@ class TaskTable:
         while any(task.connector == connector for task in self._leaving):
             self._changed.clear()
             await self._changed.wait()
+
+    def counters(self) -> list[TaskCounters]:
+        """Every task's, in no order."""
+        found = []
+        for task, (report, _) in self._reports.items():
+            slot = self._slots.get(task)
+            records = (slot["records_in"], slot["records_out"]) if slot is not None else (0, 0)
+            found.append(TaskCounters(task, report.pid, *records, self._samples.get(task)))
+        return found
 
     def views(self, types: Mapping[str, str]) -> list[TaskView]:
         """Every task that the supervisor knows.

@@ -34,6 +34,12 @@ class Deadlines(msgspec.Struct, frozen=True, array_like=True):
     progress: float = 300.0
     progress_restarts: bool = False
 
+    @property
+    def shortest_silence(self) -> float:
+        """What no stage has less of."""
+        own = (self.poll, self.transform, self.put, self.flush, self.commit)
+        return min(self.heartbeat, self.start, *(each for each in own if each))
+
     def silence_in(self, stage: str) -> float:
         """How long the loop may be silent in a stage of :data:`engine.model.slot.STAGES`."""
         match stage:

@@ -1,6 +1,7 @@
 """What a task's slot says of its loop: whether it turns, and whether it gets anywhere. Pure."""
 
 import zlib
+from typing import Final
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
@@ -9,6 +10,10 @@ from engine.model.progress import Progress
 from engine.model.slot import Slot
 from engine.model.state import ALIVE, Condition
 from engine.model.task_state import TaskState
+
+_LOOKS_PER_LIMIT: Final = 20
+_PROGRESS_OFTEN: Final = 2.0
+_PROGRESS_SELDOM: Final = 15.0
 
 
 def fell_silent(state: TaskState, slot: Slot, now_ns: int) -> FellSilent | None:
@@ -25,6 +30,19 @@ def fell_silent(state: TaskState, slot: Slot, now_ns: int) -> FellSilent | None:
     if silent <= state.deadlines.silence_in(slot.stage) or busy_for(state.deadlines, slot, now_ns):
         return None
     return FellSilent(state.generation, silent, slot.stage, slot.in_hand)
+
+
+def next_look(state: TaskState, slot: Slot, now_ns: int) -> int:
+    """When the loop can have been silent for too long at the earliest; by CLOCK_MONOTONIC.
+
+    A heartbeat only grows, and no stage has less time than the shortest: until then nobody need
+    look. After that each look counts: the stage has a longer deadline, silence was announced, or a
+    start takes its time.
+    """
+    shortest = int(state.deadlines.shortest_silence * 1e9)
+    if not state.has_process:  # one that comes begins with a heartbeat
+        return now_ns + shortest
+    return max(now_ns, slot["heartbeat_ns"] + shortest)
 
 
 def busy_for(deadlines: Deadlines, slot: Slot, now_ns: int) -> float:
@@ -54,6 +72,15 @@ def look_at_progress(
     if seconds <= limit:
         return progress, None
     return progress, Stalled(state.generation, seconds, progress.backlog)
+
+
+def next_progress_look(state: TaskState, now_ns: int) -> int:
+    """When to look again at what moves: soon where it matters, else a few times a limit."""
+    limit, limits = state.deadlines.progress, state.limits
+    seconds = min(max(limit / _LOOKS_PER_LIMIT, _PROGRESS_OFTEN), _PROGRESS_SELDOM)
+    if state.condition is Condition.DEGRADED or limits.recycle_records or limits.recycle_after:
+        seconds = _PROGRESS_OFTEN
+    return now_ns + int(seconds * 1e9)
 
 
 def recycle_due(state: TaskState, slot: Slot, now: float) -> Outgrew | None:

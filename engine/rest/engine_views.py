@@ -6,11 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from engine.herder.herder import TaskView, WorkerView
+from engine.herder.sampler import Sample
 from engine.model.limits import Limits, seen_to_by
 from engine.model.slot import FIELDS, FIRST_COUNTER, FIRST_KEPT, STAGES
 from engine.model.state import ON_THE_WIRE, Condition
 from engine.rest.rates import Rate
-from engine.wire.herder_message import Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.herder_message import Reloaded, TaskReport, UpgradeState
 
 _COUNTERS: Final = FIELDS[FIRST_COUNTER:FIRST_KEPT]
 

@@ -3,18 +3,20 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
-from engine.herder.herder import TaskView
+from engine.herder.herder import TaskCounters
+from engine.herder.sampler import Sample
 from engine.model.task_id import TaskId
 from engine.wire.log_sequence import get_logger
 
 INTERVAL: Final = 1.0
 """Seconds between two looks."""
 
-_LOOKS: Final = 11
-_SHORT: Final = 2
+_LOOKS: Final = 3
+_CPU_WINDOW: Final = 10.0
+"""Seconds; longer where a process is measured less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,50 +28,58 @@ class Rate:
     cpu: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     when: float
-    pid: int | None
     records_in: int
     records_out: int
-    cpu_seconds: float | None
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one task, the newest last."""
+
+    looks: deque[_Look] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+    samples: deque[Sample] = field(default_factory=deque)
 
 
 class Rates:
     """Remembers what the counters were.
 
     Args:
-        views: the tasks as they are.
+        counters: those of the tasks as they are.
         clock: monotonic seconds.
     """
 
-    def __init__(self, views: Callable[[], Sequence[TaskView]], clock: Callable[[], float]) -> None:
-        self._views = views
+    def __init__(
+        self, counters: Callable[[], Sequence[TaskCounters]], clock: Callable[[], float]
+    ) -> None:
+        self._counters = counters
         self._clock = clock
-        self._looks: dict[TaskId, deque[_Look]] = {}
+        self._tasks: dict[TaskId, _Seen] = {}
 
     def look(self) -> None:
         """Take down all counters; tasks that are gone are forgotten."""
         now = self._clock()
-        looks: dict[TaskId, deque[_Look]] = {}
-        for view in self._views():
-            looks[view.id] = self._looks.get(view.id) or deque(maxlen=_LOOKS)
-            looks[view.id].append(_look_at(view, now))
-        self._looks = looks
+        tasks: dict[TaskId, _Seen] = {}
+        for task, pid, records_in, records_out, sample in self._counters():
+            seen = tasks[task] = self._tasks.get(task) or _Seen()
+            seen.looks.append(_Look(now, records_in, records_out))
+            _keep(seen.samples, sample if sample is not None and sample.pid == pid else None)
+        self._tasks = tasks
 
     def of(self, task: TaskId) -> Rate | None:
         """None until the task was looked at twice."""
-        looks = self._looks.get(task)
-        if looks is None or len(looks) < 2:
+        seen = self._tasks.get(task)
+        if seen is None or len(seen.looks) < 2:
             return None
-        newest, before = looks[-1], looks[max(0, len(looks) - 1 - _SHORT)]
+        newest, before = seen.looks[-1], seen.looks[0]
         seconds = newest.when - before.when
         if seconds <= 0:
             return None
         return Rate(
             max(0, newest.records_in - before.records_in) / seconds,
             max(0, newest.records_out - before.records_out) / seconds,
-            _cpu(looks),
+            _cpu(seen.samples),
         )
 
     async def run(self) -> None:
@@ -82,30 +92,19 @@ class Rates:
             await asyncio.sleep(INTERVAL)
 
 
-def _look_at(view: TaskView, now: float) -> _Look:
-    return _Look(
-        now,
-        view.report.pid,
-        view.slot.get("records_in", 0),
-        view.slot.get("records_out", 0),
-        view.sample.cpu_seconds if view.sample else None,
-    )
+def _keep(samples: deque[Sample], sample: Sample | None) -> None:
+    """Those of the process that runs now, as old as they have to be."""
+    if sample is None or (samples and samples[-1].pid != sample.pid):
+        samples.clear()
+    if sample is None or (samples and samples[-1].at == sample.at):
+        return
+    samples.append(sample)
+    while len(samples) > 2 and sample.at - samples[1].at >= _CPU_WINDOW:
+        samples.popleft()
 
 
-def _cpu(looks: Sequence[_Look]) -> float | None:
-    """Samples come every few seconds only: measure from one change of the value to another."""
-    newest = looks[-1]
-    if newest.pid is None or newest.cpu_seconds is None:
+def _cpu(samples: Sequence[Sample]) -> float | None:
+    if len(samples) < 2:
         return None
-    changes: list[_Look] = []
-    for look in looks:
-        if look.pid != newest.pid or look.cpu_seconds is None:
-            continue
-        if not changes or look.cpu_seconds != changes[-1].cpu_seconds:
-            changes.append(look)
-    if len(changes) < 2:
-        return 0.0 if len(looks) == _LOOKS else None
-    first, last = changes[0], changes[-1]
-    return max(0.0, (last.cpu_seconds or 0.0) - (first.cpu_seconds or 0.0)) / (
-        last.when - first.when
-    )
+    first, last = samples[0], samples[-1]
+    return max(0.0, last.cpu_seconds - first.cpu_seconds) / (last.at - first.at)

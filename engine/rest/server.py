@@ -38,7 +38,7 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
     app = web.Application(
         middlewares=[answer_errors(request_timeout)], client_max_size=MAX_BODY_BYTES
     )
-    rates = Rates(herder.task_views, time.monotonic)
+    rates = Rates(herder.task_counters, time.monotonic)
     stream = LineStream()
     resources = (
         RootResource(herder),

@@ -45,6 +45,11 @@ class Notifier:
         watchdog = int(microseconds) / 1e6 if microseconds.isdecimal() and is_ours else None
         return Notifier(os.environ.get("NOTIFY_SOCKET"), watchdog)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a manager."""
+        return self._socket is not None
+
     def _send(self, *states: str) -> None:
         self._waiting.append("\n".join(states).encode("utf-8", "backslashreplace"))
         self._flush()

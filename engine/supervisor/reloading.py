@@ -50,5 +50,7 @@ class Reloading:
 
     def tell_status(self, conditions: Iterable[str]) -> None:
         """One line for people: how the tasks are, and what the last reload could not do."""
+        if not self._notifier.is_heard:
+            return
         texts = (status_of(Counter(conditions)), self._problem)
         self._notifier.status("; ".join(filter(None, texts)))

@@ -40,13 +40,12 @@ from engine.model.lifecycle_event import (
     Timer,
 )  # fmt: skip
 from engine.model.limits import NO_LIMITS
-from engine.model.progress import Progress
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import TaskMemory, is_same, recalled
 from engine.model.task_state import TaskState
-from engine.model.watch import busy_for, fell_silent, look_at_progress, recycle_due
+from engine.model.watch import busy_for
 from engine.supervisor.cgroups import CgroupError, Cgroups
 from engine.supervisor.handover import TaskHandover, TimerHandover
 from engine.supervisor.log_pipe import LogPipe
@@ -135,7 +134,6 @@ class SupervisedTask:
         self._timer: asyncio.TimerHandle | None = None
         self._armed: tuple[Timer, int] = (Timer.START, 0)
         self._words: Failing | None = None
-        self._progress = Progress()
         self._limits = TaskLimits(task, host.cgroups, host.oom_kills, host.log)
         self._stacks = Stacks(self.slot_fd, host.reaper)
         self._put_off: PutOff | None = None
@@ -243,7 +241,6 @@ class SupervisedTask:
             asyncio.get_running_loop().call_soon(self._wait_for_turn)
             return
         self._words = None
-        self._progress = Progress()
         self._stacks.begin()
         self.slot.begin(generation, time.monotonic_ns(), self.state.exit_class, self.state.reason)
         try:
@@ -335,27 +332,12 @@ class SupervisedTask:
             self._timer.cancel()
             self._timer = None
 
-    def check(self, now_ns: int) -> None:
-        """Notice a loop that no longer turns; called on every tick."""
-        silence = fell_silent(self.state, self.slot, now_ns)
-        if silence is not None:
-            self.handle(silence)
-
     def check_memory(self, now: float) -> None:
-        """Notice a process that uses more memory than it should; called on every tick."""
+        """Notice a process that uses more memory than it should."""
         if self.pid is not None:
             event = self._limits.verdict(self.state, self.pid, now)
             if event is not None:
                 self.handle(event)
-
-    def check_progress(self, now: float) -> None:
-        """Notice a task that gets nowhere, or has done its share; called now and then."""
-        self._progress, event = look_at_progress(self._progress, self.state, self.slot, now)
-        if event is not None:
-            self.handle(event)
-        due = recycle_due(self.state, self.slot, now)
-        if due is not None:
-            self.handle(due)
 
     @property
     def _context(self) -> dict[str, Any]:

@@ -46,15 +46,16 @@ from engine.wire.herder_message import (  # fmt: skip
     Drop,
     HerderReady,
     HerderToSupervisor,
+    Losses,
     Plan,
     PlanEnded,
     Refused,
     Reloaded,
     Remark,
     RestartTask,
-    Samples,
     SetLogLevels,
     SnapshotEnd,
+    SupervisorSample,
     SyncBegin,
     SyncEnd,
     TaskEvent,
@@ -66,6 +67,9 @@ from engine.wire.herder_message import (  # fmt: skip
 _TICK: Final = 0.5
 _SAMPLE_EVERY: Final = 2
 """Ticks between two samples."""
+
+_LOSSES_EVERY: Final = 10
+"""Ticks between two looks at what was lost of all logs."""
 
 _LATE: Final = 2.0
 """Seconds by which a tick may be late before everybody's silence is blamed on ourselves."""
@@ -122,6 +126,7 @@ class Supervisor:
         self._synced: set[TaskId] | None = None
         self._numbers = Numbers(highest_generation=instance.epoch << 32)
         self._ticks = 0
+        self._losses = Losses()
         self._last_tick = 0.0
         self._loop_lag = 0.0
         self._upgrade: Upgrade | None = None
@@ -237,7 +242,9 @@ class Supervisor:
 
     def take_task(self, task: TaskId, handed: TaskHandover) -> None:
         """Go on with a task of a supervisor before us."""
-        self._tasks[task] = SupervisedTask(self, task, self._settings.data_dir, handed=handed)
+        taken = SupervisedTask(self, task, self._settings.data_dir, handed=handed)
+        self._tasks[task] = taken
+        self._watch.watch(taken)
         self._state_file.take(task)  # it is known better from memory
 
     def _logs_moved(self) -> None:
@@ -361,6 +368,7 @@ class Supervisor:
             self._journal.ordered(task_id)
         task.configure(descriptors[0])
         task.handle(Wanted(message.config_hash, message.paused, message.supervision))
+        self._watch.watch(task)
 
     def _new_task(self, task_id: TaskId) -> SupervisedTask:
         newest = self._numbers.highest_generation
@@ -410,7 +418,7 @@ class Supervisor:
             self.log.warning("the supervisor itself was stopped", seconds=round(self._loop_lag, 1))
             self._grace_until = now + self._loop_lag + _LATE
         if now >= self._grace_until:
-            self._watch.look(now)
+            self._watch.look()
         self.zygote.check(now)
         if self._upgrade is not None:
             self._upgrade.check_trial(now)
@@ -428,9 +436,11 @@ class Supervisor:
         loop.call_later(_TICK, self._tick)
 
     def _sample(self) -> None:
-        losses = self._records.losses({task.id: task.log for task in self._tasks.values()})
+        if self._ticks % _LOSSES_EVERY == 0:
+            logs = {task.id: task.log for task in self._tasks.values()}
+            self._losses = self._records.losses(logs)
         lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
-        self._herder.send(Samples(self._watch.samples(), lag, *restarts, losses))
+        self._herder.send(SupervisorSample(lag, *restarts, self._losses))
 
 
 def _has_terminal() -> bool:

@@ -215,17 +215,6 @@ class TaskEvent(Message, frozen=True, array_like=True):
     death: Death | None = None
 
 
-class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """What a task's process uses: CPU seconds since its start, bytes."""
-
-    connector: str
-    task: int
-    pid: int
-    cpu_seconds: float
-    rss_bytes: int
-    pss_bytes: int
-
-
 class Losses(msgspec.Struct, frozen=True, array_like=True):
     """What could not be written down since the engine started, and what cannot be now.
 
@@ -244,13 +233,12 @@ class Losses(msgspec.Struct, frozen=True, array_like=True):
     problems: tuple[str, ...] = ()
 
 
-class Samples(Message, frozen=True, array_like=True):
-    """Use of some tasks, every few seconds; and of the supervisor itself."""
+class SupervisorSample(Message, frozen=True, array_like=True):
+    """How the supervisor itself does; every second."""
 
-    tasks: tuple[Sample, ...]
-    loop_lag_seconds: float
-    zygote_restarts: int
-    herder_restarts: int
+    loop_lag_seconds: float = 0.0
+    zygote_restarts: int = 0
+    herder_restarts: int = 0
     losses: Losses = Losses()
 
 
@@ -318,8 +306,8 @@ class HerderBoot(msgspec.Struct, frozen=True):
 
 
 SupervisorToHerder = (
-    Welcome | TaskSnapshot | LogLevelsSet | SnapshotEnd | TaskEvent | Samples | PlanEnded | Reload
-    | UpgradeState
+    Welcome | TaskSnapshot | LogLevelsSet | SnapshotEnd | TaskEvent | SupervisorSample | PlanEnded
+    | Reload | UpgradeState
 )  # fmt: skip
 HerderToSupervisor = (
     SyncBegin | Desire | SyncEnd | Drop | RestartTask | SetLogLevels | Remark | Plan | Ack

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from engine.herder.connector_entry import config_hash
+from engine.herder.sampler import Sample
 from engine.herder.task_table import TaskTable
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Sample, TaskEvent, TaskReport
+from engine.wire.herder_message import TaskEvent, TaskReport
 from engine.wire.task_message import TaskAssignment
 
 TASK = TaskId("c", 0)
@@ -90,10 +91,10 @@ def test_a_slot_shows_what_its_writer_writes_and_its_descriptor_is_closed(
     os.close(writer)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
-    table.sampled([Sample("c", 0, 7, 1.5, 2, 3)])
+    table.sampled([Sample("c", 0, 7, 1.5, 2, 3, 9.0)])
     (view,) = table.views({"c": "source"})
     assert view.slot["layout_version"] == 1
-    assert view.sample == Sample("c", 0, 7, 1.5, 2, 3)
+    assert view.sample == Sample("c", 0, 7, 1.5, 2, 3, 9.0)
     assert view.type == "source"
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
@@ -18,6 +20,8 @@ from engine.model.watch import (
     fell_silent,
     look_at_progress,
     memory_verdict,
+    next_look,
+    next_progress_look,
     recycle_due,
 )  # fmt: skip
 
@@ -86,6 +90,77 @@ def test_announced_silence_counts_up_to_its_maximum() -> None:
     assert busy_for(Deadlines(busy_max=300), slot, 200 * SECOND) == 200
     assert fell_silent(state(busy_max=300), slot, 399 * SECOND) is None
     assert fell_silent(state(busy_max=300), slot, 401 * SECOND) is not None
+
+
+def test_nobody_looks_before_the_shortest_deadline_of_the_last_heartbeat() -> None:
+    task, slot = state(heartbeat=30, transform=4), slot_at("poll")
+
+    assert next_look(task, slot, 101 * SECOND) == 104 * SECOND
+    assert next_look(task, slot, 110 * SECOND) == 110 * SECOND  # poll has more time: every look
+
+
+def test_a_process_that_starts_is_looked_at_from_its_heartbeat_on() -> None:
+    task, slot = state(Condition.STARTING, heartbeat=30), slot_at("start")
+
+    assert next_look(task, slot, 102 * SECOND) == 130 * SECOND
+
+
+def test_where_there_is_no_process_nobody_looks_at_once() -> None:
+    task, slot = state(Condition.BACKOFF, heartbeat=30), slot_at("poll")
+
+    assert next_look(task, slot, 1000 * SECOND) == 1030 * SECOND
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.01, 20), st.sampled_from(("poll", "convert", "put", "wait"))),
+        min_size=1, max_size=12,
+    ),
+    st.fixed_dictionaries({"heartbeat": st.floats(1, 9), "put": st.floats(0, 9),
+                           "transform": st.floats(0, 9)}),
+)  # fmt: skip
+def test_who_looks_only_when_it_is_due_sees_what_who_always_looks_sees(
+    beats: list[tuple[float, str]], deadlines: dict[str, float]
+) -> None:
+    supervision = Supervision(deadlines=Deadlines(**deadlines))  # type: ignore[arg-type]
+    task = TaskState(condition=Condition.RUNNING, generation=3, supervision=supervision)
+    slot, due, tick = slot_at("poll"), 0, SECOND // 2
+    turns, at = [], 100.0
+    for seconds, stage in beats:
+        at += seconds
+        turns.append((int(at * SECOND), stage))
+    for now in range(100 * SECOND, int((at + 10) * SECOND), tick):
+        while turns and turns[0][0] <= now:
+            beat, stage = turns.pop(0)
+            slot.enter(stage, beat)
+        seen = fell_silent(task, slot, now)
+        if now < due:
+            assert seen is None
+        elif seen is None:
+            due = next_look(task, slot, now)
+        else:
+            return
+
+
+@pytest.mark.parametrize(
+    ("condition", "limit", "limits", "seconds"),
+    [
+        (Condition.RUNNING, 300, Limits(), 15),
+        (Condition.RUNNING, 100, Limits(), 5),
+        (Condition.RUNNING, 1, Limits(), 2),
+        (Condition.DEGRADED, 300, Limits(), 2),
+        (Condition.RUNNING, 300, Limits(recycle_records=5), 2),
+        (Condition.RUNNING, 300, Limits(recycle_after=5), 2),
+    ],
+)  # fmt: skip
+def test_progress_is_looked_at_as_often_as_it_matters(
+    condition: Condition, limit: float, limits: Limits, seconds: int
+) -> None:
+    supervision = Supervision(deadlines=Deadlines(progress=limit), limits=limits)
+    task = TaskState(condition=condition, generation=3, supervision=supervision)
+
+    assert next_progress_look(task, 7 * SECOND) == (7 + seconds) * SECOND
 
 
 def look(

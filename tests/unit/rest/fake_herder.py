@@ -20,15 +20,17 @@ from engine.herder.herder import (
     InstanceState,
     PlanFailedError,
     PluginInfo,
+    TaskCounters,
     TaskView,
     WorkerView,
 )
+from engine.herder.sampler import Sample
 from engine.model.death import Death
 from engine.model.letter_request import LettersRequest
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Losses, Reloaded, Sample, TaskReport, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
@@ -335,9 +337,20 @@ class FakeHerder:
     def _view(self, task: TaskId, kind: str, report: TaskReport) -> TaskView:
         slot = self.slots.get(task) or slot_of(heartbeat_ns=time.monotonic_ns(), stage=2)
         pid = self.sampled_pids.get(task, report.pid)
-        sample = Sample(task.connector, task.task, pid, 1.5, 30 << 20, 5 << 20) if pid else None
+        sample = (
+            Sample(task.connector, task.task, pid, 1.5, 30 << 20, 5 << 20, 0.0) if pid else None
+        )
         log, death = self.logs.get(task), self.deaths.get(task)
         return TaskView(task, kind, report, slot, sample, log, death)
+
+    def task_counters(self) -> Sequence[TaskCounters]:
+        return [
+            TaskCounters(
+                view.id, view.report.pid, view.slot["records_in"], view.slot["records_out"],
+                view.sample,
+            )
+            for view in self.task_views()
+        ]  # fmt: skip
 
     def worker_view(self) -> WorkerView:
         return WorkerView(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.herder.herder import TaskView
+from engine.herder.herder import TaskCounters
+from engine.herder.sampler import Sample
 from engine.model.task_id import TaskId
 from engine.rest.rates import Rates
-from engine.wire.herder_message import Sample
 from tests.unit.rest.fake_herder import FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer
 
@@ -71,12 +71,13 @@ class Clockwork:
         self.herder = FakeHerder()
         self.herder.add("x")
         self.cpu = 0.0
-        self.rates = Rates(self.views, lambda: self.now)
+        self.rates = Rates(self.counters, lambda: self.now)
 
-    def views(self) -> list[TaskView]:
-        [view] = self.herder.task_views()
-        sample = Sample("x", 0, 1001, self.cpu, 0, 0)
-        return [TaskView(view.id, view.type, view.report, view.slot, sample)]
+    def counters(self) -> list[TaskCounters]:
+        [counters] = self.herder.task_counters()
+        assert counters.pid is not None
+        sample = Sample("x", 0, counters.pid, self.cpu, 0, 0, self.now)
+        return [counters._replace(sample=sample)]
 
     def look(self, seconds: float, records: int, cpu: float) -> None:
         self.now += seconds
