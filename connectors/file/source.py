@@ -1,7 +1,6 @@
 """The file source: lines of a file, or of standard input, into a topic."""
 
 import os
-import select
 import stat
 import time
 import zlib
@@ -37,6 +36,9 @@ from engine.api import (
 
 POLL_SECONDS = 1.0
 FIRST_WAIT, LONGEST_WAIT = 0.005, 0.1
+QUIET_PART = 0.1
+"""A file that has been quiet for long is looked at less often: a line waits at most for this part
+of the silence before it, and never for longer than a poll."""
 
 
 @config
@@ -111,7 +113,7 @@ class FileStreamSourceTask(SourceTask):
         self._config = parse(FileStreamSourceConfig, config)
         self._partition: Partition | None = None
         self._condition: str | None = None
-        self._wait = FIRST_WAIT
+        self._wait, self._quiet_since = FIRST_WAIT, time.monotonic()
         self._reader = self._open(self._config.file, self._config.settings())
 
     def _open(self, path: str | None, settings: ReadSettings) -> LineReader:
@@ -142,11 +144,18 @@ class FileStreamSourceTask(SourceTask):
                 return None
             if not has_moved:
                 self._report()
-                select.select((), (), (), min(self._wait, left))
-                self._wait = min(self._wait * 2, LONGEST_WAIT)
+                if not self.context.wait(min(self._next_wait(), left)):
+                    return None
+
+    def _next_wait(self) -> float:
+        """Seconds until the next look; short ones while there is something unfinished."""
+        wait, self._wait = self._wait, min(self._wait * 2, LONGEST_WAIT)
+        if self._reader.lag:
+            return wait
+        return max(wait, QUIET_PART * (time.monotonic() - self._quiet_since))
 
     def _batch(self, lines: list[bytes]) -> SourceBatch:
-        self._wait = FIRST_WAIT
+        self._wait, self._quiet_since = FIRST_WAIT, time.monotonic()
         self._report()
         return SourceBatch(
             topic=self._config.topic,

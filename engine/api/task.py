@@ -42,7 +42,10 @@ class SourceTaskContext(TaskContext, Protocol):
         """Say how much is left to read, in the source's own unit (bytes, rows, files)."""
 
     def is_stopping(self) -> bool:
-        """Whether the task is to end; a ``poll`` that waits asks this between short waits."""
+        """Whether the task is to end; a ``poll`` that works for long asks this now and then."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait inside ``poll``; False as soon as it is to come back: for an end, or a pause."""
 
 
 class ErrantRecordReporter(Protocol):

@@ -1,5 +1,6 @@
 """What a source task may ask of the engine."""
 
+import time
 from collections.abc import Iterable, Mapping
 
 from engine.api.offset import OffsetStorageReader
@@ -43,6 +44,16 @@ class SourceContext:
         """Whether the task is to end; hears the supervisor while a poll waits."""
         self._runtime.take_orders()
         return self._runtime.is_stopping
+
+    def wait(self, seconds: float) -> bool:
+        """Wait inside ``poll``; False as soon as it is to come back."""
+        runtime, deadline = self._runtime, time.monotonic() + seconds
+        while not (runtime.is_stopping or runtime.is_paused):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True
+            runtime.wait(left)
+        return False
 
 
 class _ToldReader:

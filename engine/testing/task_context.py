@@ -1,10 +1,14 @@
 """Contexts for tasks under test: they remember what a task says and answer what a test wants."""
 
+import select
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from engine.api.record import Offset, Partition, TopicPartition
 from engine.api.task import ErrantRecordReporter
+
+_LONGEST_WAIT: Final = 0.1
 
 
 @dataclass
@@ -57,6 +61,11 @@ class SourceTestContext(_TestContext):
     def is_stopping(self) -> bool:
         """See :class:`engine.api.SourceTaskContext`."""
         return self.idle_left <= 0
+
+    def wait(self, seconds: float) -> bool:
+        """See :class:`engine.api.SourceTaskContext`."""
+        select.select((), (), (), min(seconds, _LONGEST_WAIT))
+        return not self.is_stopping()
 
     def offset_storage_reader(self) -> "SourceTestContext":
         """See :class:`engine.api.SourceTaskContext`."""

@@ -1,5 +1,6 @@
 """Drives one task as the engine would, in this process and without Kafka."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 from connectors.file import FileStreamSinkTask, FileStreamSourceTask
@@ -23,7 +24,7 @@ class SourceDriver:
         """One poll that gives up when it has found nothing so many times."""
         self.context.idle_left = patience
         if patience < 10:
-            self.task._wait = 0.0
+            self.task._wait, self.task._quiet_since = 0.0, time.monotonic()
         batch = self.task.poll()
         if batch is None:
             return []
