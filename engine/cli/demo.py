@@ -63,7 +63,9 @@ def run_demo(arguments: argparse.Namespace) -> int:
     problem = _misuse(arguments.file, arguments.lines)
     if problem:
         return _say(problem, EXIT_USAGE)
-    from engine.cli.demo_run import DemoRun, Interrupts  # noqa: PLC0415 (help comes at once)
+    from engine.cli.child_engine import ChildEngineError  # noqa: PLC0415 (help comes at once)
+    from engine.cli.demo_run import DemoRun  # noqa: PLC0415 (the same)
+    from engine.cli.interrupts import Interrupts  # noqa: PLC0415 (the same)
 
     source = None if arguments.file is None else arguments.file.absolute()
     try:
@@ -75,7 +77,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
         with Interrupts() as interrupts:
             run = DemoRun(work.paths, port, most if work.is_own_log else None, interrupts)
             run.run(exits_when_done=arguments.exit_when_done)
-    except DemoError as error:
+    except (DemoError, ChildEngineError) as error:
         return _say(error, EXIT_FAILED)
     print(run.summary)
     if not run.is_good:
@@ -104,24 +106,11 @@ def _misuse(file: Path | None, lines: int | None) -> str | None:
 
 
 def _bring_kafka() -> None:
-    """Fetch what the first start needs, where somebody can watch it.
-
-    Raises:
-        DemoError: it cannot be fetched, or the extra is not installed.
-    """
-    from engine.cli.kafka import cache_dir, show_progress  # noqa: PLC0415
-    from engine.kafka.embedded.artifacts import (  # noqa: PLC0415
-        EmbeddedKafkaError,
-        bring_jars,
-        find_java,
-    )
-    from engine.kafka.embedded.broker import JAR_LOCK  # noqa: PLC0415
-    from engine.kafka.embedded.jar_lock import read_jar_lock  # noqa: PLC0415
+    from engine.cli.kafka import bring_kafka  # noqa: PLC0415 (help comes at once)
+    from engine.kafka.embedded.artifacts import EmbeddedKafkaError  # noqa: PLC0415 (the same)
 
     try:
-        find_java()
-        with show_progress() as on_progress:
-            bring_jars(read_jar_lock(JAR_LOCK), cache_dir(os.environ), on_progress)
+        bring_kafka()
     except EmbeddedKafkaError as error:
         raise DemoError(str(error)) from error
     except KeyboardInterrupt:

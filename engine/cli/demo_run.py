@@ -1,21 +1,19 @@
 """One run of the demo: writes, watches, compares, shows, and leaves nothing behind."""
 
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from engine.cli.child_engine import ChildEngine
 from engine.cli.ctl_status import first_line, name_of
 from engine.cli.demo_compare import Comparison, count_lines, judge
-from engine.cli.demo_engine import DemoEngine
 from engine.cli.demo_screen import Scene, arrived_words, make_screen
 from engine.cli.demo_work import SINK, SOURCE, DemoError, Paths
 from engine.cli.demo_writer import RATE, LogWriter
+from engine.cli.interrupts import Interrupts
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError
 from engine.kafka.embedded.broker import KAFKA_VERSION, read_node
 from engine.kafka.embedded.port import HOST
@@ -27,33 +25,6 @@ _READY_TIMEOUT: Final = 120.0
 _LEAST_TIMEOUT: Final = 120.0
 _SLOWEST_BYTES: Final = 1 << 20
 """Bytes per second that any machine copies: the time for a file grows with its size."""
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupts:
-    """Counts Ctrl-C and its like instead of being thrown out of the middle of something."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._event = threading.Event()
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        self._event.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait, at most until the first of them; whether there was one."""
-        return self._event.wait(seconds)
 
 
 class TaskWatch:
@@ -104,7 +75,7 @@ class DemoRun:
         """
         self._paths = paths
         self._interrupts = interrupts
-        self._engine = DemoEngine(paths, port)
+        self._engine = ChildEngine(paths.config_files, paths.engine_log, port)
         self._watch = TaskWatch()
         self._scene = Scene(stage="starting Apache Kafka and the engine")
         self._began = time.monotonic()
@@ -129,7 +100,8 @@ class DemoRun:
         """Start, watch, stop, and compare.
 
         Raises:
-            DemoError: the engine does not start, or ends by itself.
+            DemoError: the engine is not ready in time, or a file cannot be read or written.
+            ChildEngineError: the engine ends by itself.
         """
         try:
             self._engine.start()

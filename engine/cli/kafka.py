@@ -16,8 +16,14 @@ from typing import Any, Final
 import psutil
 
 from engine.kafka.embedded import daemon
-from engine.kafka.embedded.artifacts import EmbeddedKafkaError, OnProgress
-from engine.kafka.embedded.broker import KAFKA_VERSION, EmbeddedKafka, read_node
+from engine.kafka.embedded.artifacts import (
+    EmbeddedKafkaError,
+    OnProgress,
+    bring_jars,
+    find_java,
+)  # fmt: skip
+from engine.kafka.embedded.broker import JAR_LOCK, KAFKA_VERSION, EmbeddedKafka, read_node
+from engine.kafka.embedded.jar_lock import read_jar_lock
 from engine.kafka.embedded.port import answers_kafka, is_port_free
 
 EXIT_OK: Final = 0
@@ -206,3 +212,14 @@ class _Lines:
         if line != self._said:
             print(line, file=sys.stderr, flush=True)
             self._said = line
+
+
+def bring_kafka() -> None:
+    """Fetch what the first start needs, where somebody can watch it.
+
+    Raises:
+        EmbeddedKafkaError: it cannot be fetched, or the extra is not installed.
+    """
+    find_java()
+    with show_progress() as on_progress:
+        bring_jars(read_jar_lock(JAR_LOCK), cache_dir(os.environ), on_progress)

@@ -12,7 +12,7 @@ from engine.model.death import Death
 from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState, ZygoteSeen
 
 
 class BadRequestError(ConnectError):
@@ -133,6 +133,7 @@ class WorkerView:
     supervisor_pid: int
     herder_pid: int
     loop_lag_seconds: float = 0.0
+    zygote: ZygoteSeen | None = None
     zygote_restarts: int = 0
     herder_restarts: int = 0
     journal_file: Path | None = None

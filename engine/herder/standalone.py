@@ -146,6 +146,7 @@ class StandaloneHerder:
             supervisor_pid=self._facts.supervisor_pid,
             herder_pid=os.getpid(),
             loop_lag_seconds=sample.loop_lag_seconds,
+            zygote=sample.zygote,
             zygote_restarts=sample.zygote_restarts,
             herder_restarts=sample.herder_restarts,
             journal_file=self._facts.journal_file,

@@ -47,7 +47,7 @@ class EngineResource:
 
     async def _worker(self, _request: web.Request) -> web.Response:
         tasks = Counter(view.report.condition for view in self._herder.task_views())
-        return answer(worker_json(self._herder.worker_view(), tasks))
+        return answer(worker_json(self._herder.worker_view(), tasks, time.monotonic_ns()))
 
     async def _reload(self, _request: web.Request) -> web.Response:
         return answer(reloaded_json(await self._herder.reload()))

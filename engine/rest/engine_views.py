@@ -100,11 +100,15 @@ def lag_of(slot: Mapping[str, int]) -> int | None:
 def age(slot: Mapping[str, int], name: str, now_ns: int, *, is_alive: bool = True) -> float | None:
     """Seconds since the time in the slot; None when there is none or the process is gone."""
     then = slot.get(name, 0)
-    return round(max(0, now_ns - then) / 1e9, 3) if then and is_alive else None
+    return _since(then, now_ns) if then and is_alive else None
 
 
-def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
-    """The worker and the number of its tasks by condition."""
+def _since(then_ns: int, now_ns: int) -> float:
+    return round(max(0, now_ns - then_ns) / 1e9, 3)
+
+
+def worker_json(worker: WorkerView, tasks: Mapping[str, int], now_ns: int) -> dict[str, Any]:
+    """The worker and the number of its tasks by condition; ``now_ns`` is CLOCK_MONOTONIC."""
     return {
         "version": worker.version,
         "commit": worker.commit,
@@ -112,6 +116,8 @@ def worker_json(worker: WorkerView, tasks: Mapping[str, int]) -> dict[str, Any]:
         "worker_id": worker.worker_id,
         "supervisor_pid": worker.supervisor_pid,
         "herder_pid": worker.herder_pid,
+        "zygote_pid": worker.zygote.pid if worker.zygote else None,
+        "zygote_uptime_seconds": _since(worker.zygote.ready_ns, now_ns) if worker.zygote else None,
         "loop_lag_seconds": worker.loop_lag_seconds,
         "zygote_restarts": worker.zygote_restarts,
         "herder_restarts": worker.herder_restarts,

@@ -440,7 +440,7 @@ class Supervisor:
             logs = {task.id: task.log for task in self._tasks.values()}
             self._losses = self._records.losses(logs)
         lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
-        self._herder.send(SupervisorSample(lag, *restarts, self._losses))
+        self._herder.send(SupervisorSample(lag, *restarts, self._losses, self.zygote.seen))
 
 
 def _has_terminal() -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import signal
+import time
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.spares import Spares
 from engine.wire.channel import Channel
+from engine.wire.herder_message import ZygoteSeen
 from engine.wire.zygote_message import (  # fmt: skip
     Forked,
     ForkFailed,
@@ -63,6 +65,7 @@ class Zygote:
         self._failed_preloads = 0
         self._longest_preload = longest_preload
         self._started_at = 0.0
+        self._ready_ns = 0
         self._is_closing = False
         self._backoff = Backoff()
         self._first = head_start.zygote if head_start else None
@@ -107,6 +110,13 @@ class Zygote:
     def is_ready(self) -> bool:
         """Whether it has said that it can fork."""
         return self._is_ready
+
+    @property
+    def seen(self) -> ZygoteSeen | None:
+        """What others are told of it; None while it cannot fork."""
+        if self.pid is None or not self._is_ready:
+            return None
+        return ZygoteSeen(self.pid, self._ready_ns)
 
     @property
     def is_idle(self) -> bool:
@@ -188,6 +198,7 @@ class Zygote:
         match message:
             case ZygoteReady():
                 self._is_ready = True
+                self._ready_ns = time.monotonic_ns()
                 self._is_preloading = False
                 self._failed_preloads = 0
                 self._spares.zygote_started()

@@ -233,13 +233,25 @@ class Losses(msgspec.Struct, frozen=True, array_like=True):
     problems: tuple[str, ...] = ()
 
 
+class ZygoteSeen(msgspec.Struct, frozen=True, array_like=True):
+    """A zygote that can fork, and since when, by CLOCK_MONOTONIC."""
+
+    pid: int
+    ready_ns: int
+
+
 class SupervisorSample(Message, frozen=True, array_like=True):
-    """How the supervisor itself does; every second."""
+    """How the supervisor itself does; every second.
+
+    Attributes:
+        zygote: None while there is none that can fork.
+    """
 
     loop_lag_seconds: float = 0.0
     zygote_restarts: int = 0
     herder_restarts: int = 0
     losses: Losses = Losses()
+    zygote: ZygoteSeen | None = None
 
 
 class UpgradeState(Message, frozen=True, array_like=True):

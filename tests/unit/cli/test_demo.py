@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from engine.cli.child_engine import last_words
 from engine.cli.demo import add_parser
-from engine.cli.demo_engine import last_words
 from engine.cli.demo_run import TaskWatch
 from engine.cli.demo_screen import PlainScreen, Scene, render
 from engine.cli.demo_work import DemoError, WorkDir, default_work_dir

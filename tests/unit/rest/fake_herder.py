@@ -354,8 +354,8 @@ class FakeHerder:
 
     def worker_view(self) -> WorkerView:
         return WorkerView(
-            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, 1, 2, upgrade=self.upgrade,
-            journal_file=self.journal, losses=self.losses,
+            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, None, 1, 2,
+            upgrade=self.upgrade, journal_file=self.journal, losses=self.losses,
         )  # fmt: skip
 
     # -- for tests -----------------------------------------------------------------------------

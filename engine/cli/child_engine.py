@@ -1,4 +1,4 @@
-"""The engine that the demo runs: a process group of its own, looked at through its REST API."""
+"""An engine that a command runs: a process group of its own, looked at through its REST API."""
 
 import contextlib
 import os
@@ -14,7 +14,6 @@ from typing import Any, Final
 import psutil
 
 from engine.cli.ctl_client import CtlError, RestClient
-from engine.cli.demo_work import DemoError, Paths
 
 _ANSWER_TIMEOUT: Final = 1.0
 _LOOK: Final = 0.05
@@ -33,6 +32,10 @@ if os.getppid() == int(sys.argv[1]):
 """
 
 
+class ChildEngineError(Exception):
+    """The engine has ended by itself; the text is one line, with its last words."""
+
+
 @dataclass(slots=True)
 class Look:
     """What one look at the engine showed; what was not answered is as it was before."""
@@ -43,12 +46,19 @@ class Look:
     problem: str | None = None
 
 
-class DemoEngine:
-    """``engine standalone --embedded`` as a child. Used by the main thread alone."""
+class ChildEngine:
+    """``engine standalone --embedded`` as a child. Used by the main thread alone.
 
-    def __init__(self, paths: Paths, port: int) -> None:
+    Args:
+        files: the worker's configuration file, and the connectors'.
+        log: what the engine says is added to it.
+        port: the REST API's.
+    """
+
+    def __init__(self, files: Sequence[Path], log: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._paths = paths
+        self._files = files
+        self._log = log
         self._client = RestClient(self.url, _ANSWER_TIMEOUT)
         self._process: subprocess.Popen[bytes] | None = None
         self._family: set[psutil.Process] = set()
@@ -56,9 +66,9 @@ class DemoEngine:
 
     def start(self) -> None:
         """Execute it; it ends when we do, however that comes about."""
-        files = [str(path) for path in self._paths.config_files]
+        files = [str(path) for path in self._files]
         engine = ("-P", "-m", "engine", "standalone", "--embedded", *files)
-        with self._paths.engine_log.open("ab") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 (sys.executable, "-P", "-c", _DIE_WITH_PARENT, str(os.getpid()), *engine),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, process_group=0,
@@ -74,16 +84,16 @@ class DemoEngine:
         """Look whether it still runs.
 
         Raises:
-            DemoError: it has ended; with its last words.
+            ChildEngineError: it has ended.
         """
         if self._process is not None and self._process.poll() is not None:
-            raise DemoError(f"the engine ended: {self._last_words()}")
+            raise ChildEngineError(f"the engine ended: {last_words(self._log)}")
 
     def is_ready(self) -> bool:
         """Whether its REST API answers and every connector was planned.
 
         Raises:
-            DemoError: it has ended.
+            ChildEngineError: it has ended.
         """
         self.check()
         with contextlib.suppress(CtlError):
@@ -94,7 +104,7 @@ class DemoEngine:
         """Ask for the tasks; the processes are counted now and then.
 
         Raises:
-            DemoError: it has ended.
+            ChildEngineError: it has ended.
         """
         self.check()
         try:
@@ -121,6 +131,13 @@ class DemoEngine:
             for title, name in _TITLES.items():
                 if title in command:
                     self.look.pids[name] = process.pid
+
+    def kill(self) -> None:
+        """SIGKILL to the supervisor alone; what is left of the rest is ended by :meth:`stop`."""
+        self.count_processes()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def stop(self, is_urgent: Callable[[], bool]) -> Sequence[str]:
         """End it and everything that it started; what did not end in time and had to be killed.
@@ -160,9 +177,6 @@ class DemoEngine:
                 each.kill()
         psutil.wait_procs(left, timeout=_BURY_TIMEOUT)
         return stuck
-
-    def _last_words(self) -> str:
-        return last_words(self._paths.engine_log)
 
 
 def _described(process: psutil.Process) -> str:
