@@ -98,6 +98,7 @@ class TaskView:
     Attributes:
         slot: values of :mod:`engine.model.slot` by name.
         sample: what the process uses, once measured.
+        former_cpu_seconds: what those before it have used.
         death: how the last process ended, if one has since the engine started.
         log_lost_bytes: what its processes printed and nobody could keep.
     """
@@ -107,6 +108,7 @@ class TaskView:
     report: TaskReport
     slot: Mapping[str, int]
     sample: Sample | None = None
+    former_cpu_seconds: float = 0.0
     log_file: Path | None = None
     death: Death | None = None
     log_lost_bytes: int = 0

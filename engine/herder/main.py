@@ -48,6 +48,7 @@ from engine.wire.herder_message import (  # fmt: skip
     SyncEnd,
     TaskEvent,
     TaskSnapshot,
+    TellAgain,
     UpgradeRequested,
     UpgradeState,
     Welcome,
@@ -97,6 +98,7 @@ class HerderProcess:
         self._configs = SqliteConfigStore(data_dir / "herder.db", _history(boot.worker))
         self._running: list[TaskId] = []
         self._epoch = 0
+        self._connectors: WorkerConnectors | None = None
         self._listener: socket.socket | None = None
         self._last_seq = 0
         self._unstored: list[TaskEvent] = []
@@ -171,6 +173,9 @@ class HerderProcess:
                 self._table.lost(message.losses.task_logs)
             case PlanEnded(token, problem):
                 self._client.ended(token, problem)
+            case TellAgain(connector, number):
+                if self._connectors is not None:
+                    self._connectors.tell_again(TaskId(connector, number))
             case UpgradeState():
                 self._facts.upgrade = message
             case Reload():
@@ -224,7 +229,7 @@ class HerderProcess:
             self._configs, self._statuses, planner, publisher, self._table, self._journal,
             self._levels,
         )  # fmt: skip
-        connectors = WorkerConnectors(parts)
+        connectors = self._connectors = WorkerConnectors(parts)
         start = StandaloneStart(connectors, parts, self._epoch)
         self._link.send(SyncBegin(1))
         start.take_over(self._boot.connectors, self._running)

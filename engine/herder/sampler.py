@@ -50,6 +50,10 @@ class Sample:
     pss_bytes: int
     at: float
 
+    def is_followed_by(self, other: "Sample") -> bool:
+        """Whether both are of one process; another one may have the same pid."""
+        return self.pid == other.pid and self.cpu_seconds <= other.cpu_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:

@@ -60,6 +60,10 @@ class TaskPublisher:
                 self._send(ordered, [seal(assignment, "assignment")])
         self.drop([task for task in self.of(entry.name) if task not in wanted])
 
+    def forget(self, task: TaskId) -> None:
+        """The supervisor does not know of it: it is told anew."""
+        self._told.pop(task, None)
+
     def of(self, connector: str) -> list[TaskId]:
         """Its tasks that the supervisor was told to run."""
         return sorted(task for task in self._told if task.connector == connector)

@@ -4,6 +4,7 @@ import asyncio
 import mmap
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,7 @@ class TaskTable:
         self._deaths: dict[TaskId, Death] = {}
         self._slots: dict[TaskId, Slot] = {}
         self._samples: dict[TaskId, Sample] = {}
+        self._former_cpu: defaultdict[TaskId, float] = defaultdict(float)
         self._lost: dict[TaskId, int] = {}
         self._restarting: dict[TaskId, int] = {}
         self._leaving: set[TaskId] = set()
@@ -83,6 +85,7 @@ class TaskTable:
             self._deaths.pop(task, None)
             self._slots.pop(task, None)
             self._samples.pop(task, None)
+            self._former_cpu.pop(task, None)
             self._lost.pop(task, None)
             self._leaving.discard(task)
         else:
@@ -96,9 +99,13 @@ class TaskTable:
         return {report.pid: t for t, (report, _) in self._reports.items() if report.pid}
 
     def sampled(self, samples: Iterable[Sample]) -> None:
-        """What processes use."""
+        """What processes use; what one has used of a CPU at its last measure stays."""
         for sample in samples:
-            self._samples[TaskId(sample.connector, sample.task)] = sample
+            task = TaskId(sample.connector, sample.task)
+            last = self._samples.get(task)
+            if last is not None and not last.is_followed_by(sample):
+                self._former_cpu[task] += last.cpu_seconds
+            self._samples[task] = sample
 
     def lost(self, lost: Iterable[tuple[str, int, int]]) -> None:
         """How many bytes of their output were lost so far: connector, task, bytes."""
@@ -182,6 +189,7 @@ class TaskTable:
                 report=_as_of(now, *self._reports[task]),
                 slot=self._slots[task].values() if task in self._slots else {},
                 sample=self._samples.get(task),
+                former_cpu_seconds=self._former_cpu.get(task, 0.0),
                 log_file=self._log_dir / f"{task.file_stem}.log",
                 death=self._deaths.get(task),
                 log_lost_bytes=self._lost.get(task, 0),

@@ -16,6 +16,7 @@ from engine.herder.planner import PlanFailure, Planner
 from engine.herder.task_publisher import TaskPublisher
 from engine.herder.task_table import TaskTable
 from engine.model.state import State, TargetState
+from engine.model.task_id import TaskId
 from engine.storage.config_store import ConfigStore, StoredConnector, StoredPlan
 from engine.storage.database import StoreError
 from engine.storage.status_store import StatusStore
@@ -89,6 +90,13 @@ class WorkerConnectors:
         entry = ConnectorEntry(stored, state, trace)
         self._entries[stored.name] = entry
         self._parts.publisher.publish(entry)
+
+    def tell_again(self, task: TaskId) -> None:
+        """The supervisor had no room for this task when it was told."""
+        entry = self._entries.get(task.connector)
+        if entry is not None and task in self._parts.publisher:
+            self._parts.publisher.forget(task)
+            self._parts.publisher.publish(entry)
 
     async def put(
         self,

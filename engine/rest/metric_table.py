@@ -67,6 +67,13 @@ def _sample(field: str) -> Callable[[TaskView, int], float | None]:
     return value
 
 
+def _cpu_seconds(view: TaskView, _now: int) -> float | None:
+    """A counter: it is there while no process is, too."""
+    if view.sample is None:
+        return None
+    return view.former_cpu_seconds + view.sample.cpu_seconds
+
+
 def _heartbeat_age(view: TaskView, now: int) -> float | None:
     return age(view.slot, "heartbeat_ns", now, is_alive=view.report.pid is not None)
 
@@ -123,8 +130,7 @@ TASK_METRICS: Final = (
         lambda view, _now: view.log_lost_bytes,
     ),
     TaskMetric(
-        "engine_task_cpu_seconds", COUNTER, "CPU time of the task's process; starts anew with it.",
-        _sample("cpu_seconds"),
+        "engine_task_cpu_seconds", COUNTER, "CPU time of the task's processes.", _cpu_seconds,
     ),
     _gauge("batch_max_records", "Records of the greatest batch.", _slot("batch_records_max")),
     _gauge("batch_max_seconds", "Longest time for a batch.", _seconds("batch_ns_max")),

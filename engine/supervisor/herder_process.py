@@ -16,6 +16,7 @@ from engine.supervisor.launch import HeadStart, launch_herder
 from engine.supervisor.log import Log
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.room import Room
 from engine.supervisor.settings import Settings
 from engine.wire.channel import Channel
 from engine.wire.herder_message import HerderToSupervisor, TaskEvent
@@ -38,8 +39,14 @@ class HerderProcess:
     """
 
     def __init__(
-        self, settings: Settings, log: Log, reaper: Reaper, head_start: HeadStart | None = None
+        self,
+        settings: Settings,
+        log: Log,
+        reaper: Reaper,
+        room: Room,
+        head_start: HeadStart | None = None,
     ) -> None:
+        self._room = room
         self._settings = settings
         self._log = log
         self._reaper = reaper
@@ -143,7 +150,8 @@ class HerderProcess:
         if self._channel is None:
             return False
         try:
-            received = self._channel.receive()
+            with self._room.reserve_used():
+                received = self._channel.receive()
         except BlockingIOError:
             return False
         except (OSError, msgspec.MsgspecError) as error:

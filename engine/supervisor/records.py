@@ -59,13 +59,14 @@ class Records:
         remove_expired(data_dir / "deaths", longest)
         remove_expired(data_dir / "journal", self._settings.journal.longest)
 
-    def losses(self, logs: Mapping[TaskId, LogPipe]) -> Losses:
+    def losses(self, logs: Mapping[TaskId, LogPipe], other: str | None = None) -> Losses:
         """What was lost so far, and what keeps things from being written now.
 
         Args:
             logs: those of all tasks.
+            other: what keeps anything else from being done.
         """
-        problems = []
+        problems = [other] if other else []
         if self.journal.problem:
             problems.append(f"the journal cannot be written: {self.journal.problem}")
         causes = collections.Counter(log.problem for log in logs.values() if log.problem)

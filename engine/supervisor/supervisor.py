@@ -29,6 +29,7 @@ from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.records import Records
 from engine.supervisor.reloading import Reloading
+from engine.supervisor.room import Room
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.supervisor.shutdown import Shutdown
@@ -60,6 +61,7 @@ from engine.wire.herder_message import (  # fmt: skip
     SyncEnd,
     TaskEvent,
     TaskSnapshot,
+    TellAgain,
     UpgradeRequested,
     Welcome,
 )
@@ -111,7 +113,8 @@ class Supervisor:
         self._records = Records(settings, instance.epoch, log, open_elsewhere)
         self._journal = self._records.journal
         self._listener = listener
-        self._herder = HerderProcess(settings, log, self.reaper, head_start)
+        self._room = Room(log, instance.lock_fd)
+        self._herder = HerderProcess(settings, log, self.reaper, self._room, head_start)
         self._services = [ServiceProcess(s, settings.data_dir, log, self.reaper) for s in services]
         self._tasks: dict[TaskId, SupervisedTask] = {}
         self._plans: dict[int, PlanChild] = {}
@@ -303,6 +306,7 @@ class Supervisor:
 
     def _greet(self) -> None:
         """Tell a new herder everything; what it wants comes back."""
+        self._room.forget_all()
         descriptors = [self._listener.fileno()] if self._listener else []
         self._herder.send(Welcome(os.getpid(), self._instance.epoch), descriptors)
         for task in self._tasks.values():
@@ -361,6 +365,10 @@ class Supervisor:
         if self._synced is not None:
             self._synced.add(task_id)
         task = self._tasks.get(task_id)
+        if task is None and not self._room.is_left():
+            self._room.refuse(task_id)
+            _close(descriptors)
+            return
         if task is None:
             task = self._tasks[task_id] = self._new_task(task_id)
             self._herder.send(TaskSnapshot(task.report(), task.death), [task.slot_fd])
@@ -379,6 +387,7 @@ class Supervisor:
         return task
 
     def _drop(self, task_id: TaskId) -> None:
+        self._room.forget(task_id)
         task = self._tasks.get(task_id)
         if task is not None:
             task.handle(Unwanted())
@@ -393,6 +402,10 @@ class Supervisor:
         self._state_file.forget_the_rest()
 
     def _plan(self, message: Plan, descriptors: list[int]) -> None:
+        if not self._room.is_left():
+            _close(descriptors)
+            self._herder.send(PlanEnded(message.token, "the supervisor has no descriptors left"))
+            return
         if self._plan_output is None:
             path = self._settings.data_dir / "logs" / "plan.log"
             self._plan_output = LogPipe(self.log, {"process": "plan"}, path)
@@ -427,6 +440,8 @@ class Supervisor:
         self._notifier.alive(now)
         if self._state_file.is_behind:
             self._state_file.flush()
+        for task in self._room.take_waiting():
+            self._herder.send(TellAgain(*task))
         self._ticks += 1
         if self._ticks % _SAMPLE_EVERY == 0:
             self._sample()
@@ -438,7 +453,7 @@ class Supervisor:
     def _sample(self) -> None:
         if self._ticks % _LOSSES_EVERY == 0:
             logs = {task.id: task.log for task in self._tasks.values()}
-            self._losses = self._records.losses(logs)
+            self._losses = self._records.losses(logs, self._room.problem)
         lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
         self._herder.send(SupervisorSample(lag, *restarts, self._losses, self.zygote.seen))
 

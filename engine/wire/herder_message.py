@@ -43,6 +43,13 @@ class SyncEnd(Message, frozen=True, array_like=True):
     count: int
 
 
+class TellAgain(Message, frozen=True, array_like=True):
+    """This task was wanted when there was no room for it; there may be now."""
+
+    connector: str
+    task: int
+
+
 class Drop(Message, frozen=True, array_like=True):
     """This task is to end for good; the answer is the event ``Gone``."""
 
@@ -223,7 +230,7 @@ class Losses(msgspec.Struct, frozen=True, array_like=True):
         journal_events: of the journal.
         outputs: last outputs of dead processes.
         task_logs: connector, task and bytes, where there are any.
-        problems: what keeps things from being written now, in sentences.
+        problems: what keeps things from being written, or tasks from being made, now; in sentences.
     """
 
     console_bytes: int = 0
@@ -319,7 +326,7 @@ class HerderBoot(msgspec.Struct, frozen=True):
 
 SupervisorToHerder = (
     Welcome | TaskSnapshot | LogLevelsSet | SnapshotEnd | TaskEvent | SupervisorSample | PlanEnded
-    | Reload | UpgradeState
+    | Reload | UpgradeState | TellAgain
 )  # fmt: skip
 HerderToSupervisor = (
     SyncBegin | Desire | SyncEnd | Drop | RestartTask | SetLogLevels | Remark | Plan | Ack

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.system.facility import lacks
 from tests.system.faults.supervised import SupervisedEngine, is_alive, zombies_of
 from tests.system.running_engine import wait_for
 
@@ -63,7 +64,7 @@ class Container(SupervisedEngine):
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """In the end SIGTERM to process 1 stops it in good order."""
     if os.geteuid() != 0:
-        pytest.skip("only root makes namespaces without asking")
+        lacks("namespaces", "only root makes them without asking")
     made = Container(tmp_path_factory.mktemp("container") / "volume")
     with made.ended():
         made.start()

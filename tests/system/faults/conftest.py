@@ -1,5 +1,6 @@
 """An engine for a whole module of faults, and engines of a test's own."""
 
+import contextlib
 import re
 import subprocess
 import zlib
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.facility import lacks
 from tests.system.faults.supervised import SupervisedEngine
 from tests.system.running_engine import wait_for
 
@@ -30,13 +32,14 @@ def engine(shared_engine: SupervisedEngine) -> Iterator[SupervisedEngine]:
     for name in shared_engine.ask("/connectors").body:
         shared_engine.delete(name)
     wait_for(lambda: _grown(before, shared_engine.footprint()) == {})
+    wait_for(lambda: shared_engine.series_of_connectors() == [])
 
 
 def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
     """What grew that must not; a plan child, which comes and goes, has a few descriptors."""
     return {
         key: (before[key], after[key])
-        for key in ("descriptors", "threads", "zombies", "children")
+        for key in ("descriptors", "threads", "zombies", "children", "groups")
         if after[key] > before[key] + (5 if key == "descriptors" else 0)
     }
 
@@ -52,7 +55,7 @@ def frozen(tmp_path: Path) -> Iterator[Callable[[], Path]]:
         for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, folder]):
             subprocess.run(list(map(str, command)), check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no file system can be mounted here: {error}")
+        lacks("a file system that can be frozen", str(error))
 
     def freeze() -> Path:
         subprocess.run(["fsfreeze", "--freeze", folder], check=True)
@@ -73,15 +76,13 @@ def few_processes() -> Iterator[Callable[[int], Path]]:
     def confine(pid: int) -> Path:
         for base in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
             group = base / f"engine-test-{pid}"
-            try:
+            with contextlib.suppress(OSError):
                 group.mkdir()
                 made.append(group)
                 (group / "pids.max").write_text("1")
                 (group / "cgroup.procs").write_text(str(pid))
-            except OSError:
-                continue
-            return group
-        pytest.skip("no group that bounds processes can be made here")
+                return group
+        return lacks("a control group that bounds processes", "neither version can be written to")
 
     yield confine
     for group in made:
@@ -107,12 +108,16 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def own_engine(tmp_path: Path) -> Iterator[Callable[..., SupervisedEngine]]:
-    """Makes engines for this test alone; whatever is left of them is ended."""
+    """Makes engines for this test alone, which keep their promises to the end and leave nothing."""
     with ExitStack() as stack:
+        engines = []
 
         def make(**arguments: object) -> SupervisedEngine:
             made = SupervisedEngine(tmp_path / "engine", **arguments)  # type: ignore[arg-type]
             stack.enter_context(made.ended())
+            engines.append(made)
             return made
 
         yield make
+        for each in engines:
+            each.check_end()

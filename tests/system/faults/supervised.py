@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,25 @@ class SupervisedEngine(RunningEngine):
             "children": len([p for p in children_of(pid) if not is_short_lived(p)]),
             "files": sum(1 for path in self.data_dir.rglob("*") if path.is_file()),
             "series": len([line for line in body.splitlines() if not line.startswith("#")]),
+            "groups": len(self.groups()),
         }
+
+    def series_of_connectors(self) -> list[str]:
+        """Lines of the metrics that tell of a connector."""
+        return [line for line in self.ask("/metrics").body.splitlines() if 'connector="' in line]
+
+    def groups(self) -> list[Path]:
+        """Control groups that were made for tasks of this engine."""
+        name = f"engine-{zlib.crc32(os.fsencode(self.data_dir)):08x}"
+        return list(Path("/sys/fs/cgroup").rglob(f"{name}/*/"))
+
+    def check_end(self) -> None:
+        """It ends in good order, if it has not ended before; then nothing of it is left."""
+        if self.process.poll() is None:
+            self.check_promises()
+            assert self.stop() == 0
+        wait_for(lambda: self.survivors() == [])
+        assert self.groups() == []
 
     def texts(self) -> list[str]:
         """The sentences of the service's log so far."""

@@ -229,6 +229,10 @@ def test_f10_a_stranger_that_ends_is_reaped_and_stops_nobody(
     kill(stranger)
 
     wait_for(lambda: not os.path.exists(f"/proc/{stranger}"))
+    engine.order(f"{name}-0", "orphan 3")  # a status that means something to some supervisors
+    wait_for(lambda: engine.is_taken(f"{name}-0"))
+    engine.order(f"{name}-0", "print another order")
+    wait_for(lambda: engine.is_taken(f"{name}-0"))
     assert engine.task(name)["pid"] == task["pid"]
     assert engine.process.poll() is None
 

@@ -1,10 +1,13 @@
 """B. Storms and counters, short and real; hours of them are simulated in the unit tests."""
 
+import sysconfig
+import venv
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.system.faults.supervised import SupervisedEngine, kill
+from tests.system.faults.supervised import PLUGINS, SupervisedEngine, kill
 from tests.system.running_engine import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -22,12 +25,7 @@ def test_f11_a_task_that_dies_at_once_is_started_a_few_times_with_growing_delays
 
     assert task["restarts"] == {"crash": 4}
     assert task["trace"].splitlines()[-1] == "not restarted again: restarted 4 times within 600 s"
-    delays = [
-        line["seconds"]
-        for line in engine.log()
-        if line.get("connector") == name and line["event"] == "task will be restarted"
-    ]
-    assert delays == pytest.approx([0.1, 0.2, 0.4, 0.4], abs=0.02)
+    assert delays_of(engine, name) == pytest.approx([0.1, 0.2, 0.4, 0.4], abs=0.02)
 
 
 def test_f11_a_task_in_back_off_says_when_it_comes_back(
@@ -45,6 +43,32 @@ def test_f11_a_task_in_back_off_says_when_it_comes_back(
     assert status["state"] == "RESTARTING"
 
 
+def delays_of(engine: SupervisedEngine, name: str) -> list[float]:
+    """How long the task waited before each of its restarts, by the log."""
+    return [
+        line["seconds"]
+        for line in engine.log()
+        if line.get("connector") == name and line["event"] == "task will be restarted"
+    ]
+
+
+def test_f12_a_task_that_dies_soon_after_its_start_waits_longer_each_time(
+    engine: SupervisedEngine, name: str
+) -> None:
+    """It was RUNNING and has moved records: only time is wanting for it to be healthy."""
+    engine.create(
+        name, progresses="yes", engine_restart_jitter=0, engine_restart_delay_ms=50,
+        engine_restart_delay_max_ms=300,
+    )  # fmt: skip
+    task = engine.wait_state(name, "RUNNING")
+    for _ in range(5):
+        wait_for(lambda: (engine.task(name)["uptime_seconds"] or 0) > 0.2)
+        engine.order(f"{name}-0", "exit 3")
+        task = engine.wait_anew(name, task)
+
+    assert delays_of(engine, name) == pytest.approx([0.05, 0.1, 0.2, 0.3, 0.3], abs=0.02)
+
+
 def test_f13_after_healthy_time_with_progress_the_delay_is_the_first_one_again(
     engine: SupervisedEngine, name: str
 ) -> None:
@@ -58,12 +82,7 @@ def test_f13_after_healthy_time_with_progress_the_delay_is_the_first_one_again(
         engine.order(f"{name}-0", "exit 3")
         task = engine.wait_anew(name, task)
 
-    delays = [
-        line["seconds"]
-        for line in engine.log()
-        if line.get("connector") == name and line["event"] == "task will be restarted"
-    ]
-    assert delays == pytest.approx([0.1] * 5, abs=0.02)
+    assert delays_of(engine, name) == pytest.approx([0.1] * 5, abs=0.02)
 
 
 def test_f16_a_task_at_its_limit_stays_failed_until_an_operator_restarts_it(
@@ -89,6 +108,59 @@ def test_f16_a_task_at_its_limit_stays_failed_until_an_operator_restarts_it(
     )
     assert again
     assert again["restarts"] == {"crash": 4, "operator": 1}
+
+
+def test_f17_a_fresh_process_for_its_memory_makes_up_for_no_crash(
+    engine: SupervisedEngine, name: str
+) -> None:
+    engine.create(
+        name, engine_restart_jitter=0, engine_restart_delay_ms=50, engine_restart_max=3,
+        engine_restart_delay_max_ms=10_000, engine_limit_memory_soft_bytes=64 << 20,
+        engine_limit_memory_soft_interval_ms=0,
+    )  # fmt: skip
+    task = engine.wait_state(name, "RUNNING")
+    for _ in range(3):
+        engine.order(f"{name}-0", "exit 3")
+        task = engine.wait_anew(name, task)
+        engine.order(f"{name}-0", "hoard 100")
+        task = engine.wait_anew(name, task)
+
+    assert task["restarts"] == {"crash": 3, "soft_memory": 3}
+    assert delays_of(engine, name) == pytest.approx([0.05, 0.1, 0.2], abs=0.02)
+    engine.order(f"{name}-0", "exit 3")
+    assert engine.wait_state(name, "FAILED")["restarts"] == {"crash": 3, "soft_memory": 3}
+
+
+def test_f19_a_python_that_is_gone_is_tried_a_few_times_and_again_when_it_is_back(
+    own_engine: Callable[..., SupervisedEngine], tmp_path: Path
+) -> None:
+    """A virtual environment that is being made anew, say: neither zygote nor herder can start."""
+    venv.create(tmp_path / "env", symlinks=True)
+    python = tmp_path / "env" / "bin" / "python"
+    site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
+    (site / "engine.pth").write_text(f"{PLUGINS.parents[2]}\n{sysconfig.get_path('purelib')}\n")
+    engine = own_engine(connectors={"calm": {}, "other": {}}, worker={"engine.zygote.spares": 0})
+    engine.command[0] = str(python)
+    engine.start()
+    engine.wait_ready()
+    task, other = engine.wait_state("calm", "RUNNING"), engine.wait_state("other", "RUNNING")
+    away = python.rename(python.with_name("python.away"))
+
+    zygote = engine.pid_of("engine: zygote")
+    assert zygote is not None
+    kill(zygote)
+    kill(task["pid"])
+
+    def refusals() -> list[str]:
+        return [text for text in engine.texts() if text == "the zygote cannot be started"]
+
+    wait_for(lambda: len(refusals()) >= 5)  # after 0, 0.1, 0.2, 0.4 and 0.8 s
+    assert engine.ask("/engine/worker").body["zygote_restarts"] < 9
+    assert engine.task("calm")["condition"] == "STARTING"
+    assert engine.task("other")["pid"] == other["pid"]
+    away.rename(python)
+    assert engine.wait_anew("calm", task)["restarts"] == {"killed": 1}
+    assert engine.task("other")["pid"] == other["pid"]
 
 
 def _restart_often(engine: SupervisedEngine, name: str, times: int) -> None:
@@ -206,22 +278,3 @@ def test_f18_delays_and_counters_survive_a_killed_supervisor(
     assert engine.task("failed")["generation"] >> 32 == 3
     assert engine.stop() == 0
     assert engine.survivors() == []
-
-
-def test_f49_a_broken_state_file_stops_nobody(own_engine: Callable[..., SupervisedEngine]) -> None:
-    engine = own_engine(connectors={"calm": {}})
-    engine.start()
-    engine.wait_ready()
-    task = engine.wait_state("calm", "RUNNING")
-    kill(task["pid"])
-    engine.wait_anew("calm", task)
-    engine.kill()
-    path = engine.data_dir / "supervisor.state"
-    path.write_bytes(b"\0" * 100 + path.read_bytes()[:-9])
-
-    engine.start()
-    engine.wait_ready()
-
-    assert engine.wait_state("calm", "RUNNING")["restarts"] == {"killed": 1}  # a line that is whole
-    assert "the state file has unreadable lines" in engine.texts()
-    assert engine.stop() == 0

@@ -1,11 +1,13 @@
 """C. Races with the operator, whose word wins."""
 
 import concurrent.futures
+import signal
+from collections.abc import Callable
 
 import pytest
 
 from tests.system.faults.supervised import SupervisedEngine, is_alive, kill
-from tests.system.running_engine import wait_for
+from tests.system.running_engine import properties, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -108,6 +110,33 @@ def test_f24_a_start_waits_for_the_death_of_the_old_process(
         stopped.result()
         started.result()
     assert engine.wait_state(name, "RUNNING")["pid"] != old["pid"]
+
+
+def test_f28_of_files_that_are_read_again_the_one_that_is_wrong_changes_nothing(
+    own_engine: Callable[..., SupervisedEngine],
+) -> None:
+    engine = own_engine(connectors={"wrong": {}, "right": {}})
+    engine.start()
+    engine.wait_ready()
+    wrong = engine.wait_state("wrong", "RUNNING")
+    engine.wait_state("right", "RUNNING")
+    before = engine.ask("/connectors/wrong/config").body
+    for name, count in (("wrong", "many"), ("right", 2)):
+        config = {"name": name, **engine.config(tasks_max=count)}
+        (engine.directory / f"{name}.properties").write_text(properties(config))
+
+    engine.process.send_signal(signal.SIGHUP)
+
+    engine.wait_state("right", "RUNNING", 1)
+    told = wait_for(lambda: [e for e in engine.log() if "tasks.max" in str(e)])
+    assert "many" in str(told[-1])
+    assert engine.task("wrong")["pid"] == wrong["pid"]
+    assert engine.ask("/connectors/wrong/config").body == before
+    # and so it is with one that comes over REST
+    config = {key: str(value) for key, value in engine.config(tasks_max="many").items()}
+    answer = engine.ask("/connectors/wrong/config", "PUT", config)
+    assert (answer.status, "tasks.max" in answer.body["message"]) == (400, True)
+    assert engine.task("wrong")["pid"] == wrong["pid"]
 
 
 def test_f29_a_paused_task_that_dies_comes_back_paused(engine: SupervisedEngine, name: str) -> None:

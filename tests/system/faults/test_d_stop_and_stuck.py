@@ -15,6 +15,7 @@ from tests.system.faults.supervised import (
     SupervisedEngine,
     is_alive,
     kill,
+    open_files,
     pid_in,
     stat_of,
 )
@@ -206,6 +207,32 @@ def test_f36_what_a_task_left_behind_ends_with_it(
         engine.wait_anew(name, task)
 
     assert not is_alive(grandchild)
+
+
+def test_f37_whoever_keeps_a_dead_tasks_output_open_holds_up_nobody(
+    engine: SupervisedEngine, name: str
+) -> None:
+    """Nothing tells whose this one is, so it lives on."""
+    engine.create(name)
+    task = engine.wait_state(name, "RUNNING")
+    pid_file = engine.directory / f"{name}.pid"
+    engine.order(f"{name}-0", f"nameless {pid_file}")
+    keeper = pid_in(pid_file)
+    pipe = os.readlink(f"/proc/{task['pid']}/fd/1")
+    assert pipe in open_files(keeper)
+
+    engine.order(f"{name}-0", "print_and_die last words")
+    after = engine.wait_anew(name, task)
+    engine.order(f"{name}-0", "say the next one's word")
+    wait_for(lambda: engine.is_taken(f"{name}-0"))
+
+    log = engine.data_dir / "logs" / f"{name}-0.log"
+    wait_for(lambda: "the next one's word" in log.read_text())
+    assert log.read_text().count('"last words"') == 500
+    assert is_alive(keeper)
+    engine.delete(name)
+    assert not is_alive(after["pid"])
+    kill(keeper)
 
 
 def test_f35_a_process_that_even_sigkill_does_not_end_holds_up_nothing(

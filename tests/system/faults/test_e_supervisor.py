@@ -68,22 +68,6 @@ def test_f41_a_supervisor_that_dies_while_tasks_are_made_leaves_none(
         wait_for(lambda: engine.survivors() == [], 15)
 
 
-def test_f50_a_second_engine_on_the_same_data_is_refused_and_touches_nothing(
-    engine: SupervisedEngine, name: str
-) -> None:
-    engine.create(name)
-    task = engine.wait_state(name, "RUNNING")
-    before = {path: path.stat().st_size for path in engine.data_dir.iterdir() if path.is_file()}
-
-    second = subprocess.run(engine.command, capture_output=True, timeout=60, check=False)
-
-    assert second.returncode == 100
-    assert f"in use by another engine (pid {engine.process.pid})" in second.stderr.decode()
-    after = {path: path.stat().st_size for path in engine.data_dir.iterdir() if path.is_file()}
-    assert after.keys() == before.keys()
-    assert engine.task(name)["pid"] == task["pid"]
-
-
 def test_a_killed_herder_comes_back_and_tasks_do_not_notice(
     engine: SupervisedEngine, name: str
 ) -> None:
@@ -242,6 +226,46 @@ def test_what_the_launcher_left_open_is_not_passed_on(own_engine: MakeEngine) ->
     for pid in children_of(engine.process.pid):
         assert str(lock) not in open_files(pid)
     assert engine.stop() == 0
+
+
+def test_f42_a_thread_that_ends_takes_no_task_with_it(
+    own_engine: MakeEngine, tmp_path: Path
+) -> None:
+    """The kernel tells a process of the death of the *thread* that forked it: only one ever may."""
+    module = (
+        "import threading\nthread = threading.Thread(target=int)\nthread.start()\nthread.join()\n"
+    )
+    (tmp_path / "brief.py").write_text(module)
+    engine = own_engine(
+        connectors={"calm": {"tasks_max": 2}}, worker={"engine.zygote.preload": "brief"}
+    )
+    engine.start(env={**os.environ, "PYTHONPATH": f"{PLUGINS}:{tmp_path}"})
+    engine.wait_ready()
+    tasks = [engine.wait_state("calm", "RUNNING", number) for number in range(2)]
+    kill(tasks[0]["pid"])
+    tasks[0] = engine.wait_anew("calm", tasks[0])
+
+    for pid in (engine.process.pid, engine.pid_of("engine: zygote")):
+        assert os.listdir(f"/proc/{pid}/task") == [str(pid)]
+    assert "brief.py" not in str(engine.log())  # it was imported
+    assert engine.task("calm", 1)["pid"] == tasks[1]["pid"]
+    engine.kill()  # the thread that counts is its only one
+    wait_for(lambda: not any(is_alive(task["pid"]) for task in tasks))
+
+
+@pytest.mark.parametrize("module", ["raise OSError('no such device')", "import os; os._exit(3)"])
+def test_f68_a_preload_that_does_not_work_is_left_out(
+    own_engine: MakeEngine, tmp_path: Path, module: str
+) -> None:
+    (tmp_path / "broken.py").write_text(module)
+    engine = own_engine(connectors={"calm": {}}, worker={"engine.zygote.preload": "broken"})
+    engine.start(env={**os.environ, "PYTHONPATH": f"{PLUGINS}:{tmp_path}"})
+    engine.wait_ready()
+
+    engine.wait_state("calm", "RUNNING")
+
+    warnings = [str(line) for line in engine.log() if line["level"] == "warning"]
+    assert any("broken" in each and "without" in each for each in warnings), warnings
 
 
 def test_f69_a_preload_that_starts_a_thread_is_refused_and_tasks_run_without_it(

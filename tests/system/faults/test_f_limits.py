@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.system.facility import lacks
 from tests.system.faults.supervised import SupervisedEngine, is_alive
 from tests.system.running_engine import wait_for
 
@@ -20,7 +21,7 @@ def needs_group(task: dict[str, Any], limit: str) -> None:
     """Go on only where a control group sees to this limit."""
     who = task["limits"]["seen_to_by"][limit]
     if who != "control group":
-        pytest.skip(f"no control group for {limit} can be had here; {who} sees to it")
+        lacks(f"a control group for {limit}", f"{who} sees to it")
 
 
 def death_of(engine: SupervisedEngine, name: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """F. Resources: descriptors, processes."""
 
+import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,3 +56,30 @@ def test_f55_a_fork_that_is_refused_is_a_failed_start_and_tried_again(
     assert after["restarts"]["killed"] == 1
     engine.check_promises()
     assert engine.stop() == 0
+
+
+def test_f56_a_supervisor_without_descriptors_keeps_what_runs_and_says_what_it_lacks(
+    own_engine: Callable[..., SupervisedEngine],
+) -> None:
+    engine = own_engine(connectors={"calm": {}}, worker={"engine.zygote.spares": 0})
+    engine.start()
+    engine.wait_ready()
+    calm = engine.wait_state("calm", "RUNNING")
+    pid = engine.process.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    few = len(open_files(pid)) + 60
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, usual[1]))
+
+    engine.create("many", tasks_max=20)
+
+    told = wait_for(lambda: engine.ask("/engine/worker").body["problems"])
+    assert re.fullmatch(rf"\d+ tasks wait: the supervisor may open {few} files .*", told[0])
+    running = [t for t in engine.tasks("many") if t["condition"] == "RUNNING"]
+    assert 0 < len(running) < 20
+    kill(calm["pid"])
+    calm = engine.wait_anew("calm", calm)
+    assert engine.ask("/connectors/many/status").status == 200
+    assert engine.ask("/metrics").status == 200
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    wait_for(lambda: [t["condition"] for t in engine.tasks("many")] == ["RUNNING"] * 20)
+    assert engine.task("calm")["pid"] == calm["pid"]

@@ -1,8 +1,10 @@
 """H. The engine under a service manager: what it is told, and what it makes of signals."""
 
+import contextlib
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -140,6 +142,43 @@ def test_f67_a_loop_that_does_not_turn_does_not_feed_the_watchdog(
 
 def is_stopped(pid: int) -> bool:
     return "State:\tT" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_f70_clients_that_hang_or_send_without_end_keep_nobody_else_waiting(
+    engine: SupervisedEngine, name: str
+) -> None:
+    engine.create(name)
+    task = engine.wait_state(name, "RUNNING")
+    with contextlib.ExitStack() as sockets:
+
+        def connect(*words: bytes) -> socket.socket:
+            made = socket.create_connection(("127.0.0.1", engine.port), timeout=30)
+            sockets.enter_context(made)
+            for each in words:
+                made.sendall(each)
+            return made
+
+        head = b"PUT /connectors/x/config HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        for _ in range(50):
+            connect()
+            connect(head)
+            connect(head + b"Content-Length: 100\r\n\r\n", b'{"connector.class"')
+            connect(b"GET /engine/events?follow=true HTTP/1.1\r\nHost: x\r\n\r\n")
+        endless = connect(head + b"Content-Length: 1000000000\r\n\r\n")
+        sent = 0
+        with contextlib.suppress(OSError):  # they hang up, sooner or later
+            while sent < 100_000_000 and not select.select([endless], [], [], 0)[0]:
+                sent += endless.send(b"x" * 65536)
+        assert b" 413 " in endless.recv(100).splitlines()[0]
+        assert sent < 50_000_000
+        nonsense = connect(b"\x16\x03\x01\x02\0" * 100 + b"\r\n\r\n")
+        assert nonsense.recv(100).startswith(b"HTTP/1.0 4")
+
+        for path in ("/", "/connectors", f"/connectors/{name}/status", "/engine/tasks", "/health"):
+            assert engine.ask(path).status == 200
+        assert engine.ask("/engine/worker").body["loop_lag_seconds"] < 5
+        kill(task["pid"])
+        assert engine.wait_anew(name, task)["restarts"] == {"killed": 1}
 
 
 def test_f25_a_lost_terminal_ends_the_service_in_good_order_and_never_in_a_hurry(

@@ -218,6 +218,16 @@ def leave_a_nameless_program(pid_file: str) -> None:
     subprocess.run([sys.executable, "-c", program, pid_file], check=True, env={})
 
 
+def leave_an_orphan(code: str) -> None:
+    """One that ends at once, as somebody else's child."""
+    if os.fork() == 0:
+        if os.fork() == 0:
+            threading.Event().wait(0.05)
+            os._exit(int(code))
+        os._exit(0)
+    os.wait()
+
+
 def print_and_die(text: str) -> None:
     os.write(1, f"{text}\n".encode() * 500 + b"half a li")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -273,6 +283,7 @@ ORDERS: Mapping[str, Callable[[str], None]] = {
     "gil_deaf": hold_the_gil_deaf,
     "grandchild": leave_a_grandchild,
     "program": leave_a_program,
+    "orphan": leave_an_orphan,
     "nameless": leave_a_nameless_program,
     "print": say,
     "print_and_die": print_and_die,

@@ -80,6 +80,19 @@ def test_the_time_to_the_next_start_runs_down(table: TaskTable) -> None:
     assert view.type == "unknown"
 
 
+def test_cpu_time_of_former_processes_is_kept(table: TaskTable) -> None:
+    table.take(event("running", report()))
+    table.sampled([Sample("c", 0, 7, 1.5, 2, 3, 9.0)])
+    table.sampled([Sample("c", 0, 7, 2.5, 2, 3, 10.0)])
+    table.sampled([Sample("c", 0, 8, 0.5, 2, 3, 11.0)])
+    table.sampled([Sample("c", 0, 8, 0.25, 2, 3, 12.0)])  # another one with the same pid
+
+    (view,) = table.views({})
+
+    assert view.sample is not None
+    assert (view.former_cpu_seconds, view.sample.cpu_seconds) == (3.0, 0.25)
+
+
 def test_a_slot_shows_what_its_writer_writes_and_its_descriptor_is_closed(
     table: TaskTable,
 ) -> None:

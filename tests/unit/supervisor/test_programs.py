@@ -14,6 +14,7 @@ from engine.model.service import Service
 from engine.supervisor.herder_process import HerderProcess
 from engine.supervisor.listener import listen
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.room import Room
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
 from engine.wire.herder_message import HerderBoot, TaskEvent, TaskReport
@@ -62,7 +63,7 @@ class Heard:
     def __init__(self, data_dir: Path, log: ReadLog, reaper: Reaper, program: str) -> None:
         boot = seal(HerderBoot(worker={}, connectors=[], data_dir=str(data_dir)), "boot")
         settings = Settings(data_dir, boot_fd=boot, herder_argv=("-c", program))
-        self.herder = HerderProcess(settings, log.log, reaper)
+        self.herder = HerderProcess(settings, log.log, reaper, Room(log.log, 0))
         self.connected = 0
         self.messages: list[object] = []
         self.refused: list[int] = []

@@ -1,0 +1,78 @@
+"""A supervisor without descriptors takes no further task, and loses none that is wanted."""
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from engine.model.task_id import TaskId
+from engine.supervisor.room import NEEDED, Room
+from tests.unit.supervisor.conftest import ReadLog
+
+A, B = TaskId("a", 0), TaskId("b", 1)
+
+
+@contextmanager
+def left(number: int) -> Iterator[None]:
+    """This process may open so many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd")) - 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def room(read_log: ReadLog) -> Iterator[Room]:
+    made = Room(read_log.log, 0)
+    yield made
+    made.close()
+
+
+def test_whoever_finds_no_room_is_told_of_once_and_comes_again_when_there_is_some(
+    room: Room, read_log: ReadLog
+) -> None:
+    assert room.is_left()
+    assert room.problem is None
+    with left(NEEDED - 2):
+        assert not room.is_left()
+        for task in (B, A):
+            room.refuse(task)
+        assert room.take_waiting() == []
+        assert room.problem is not None
+        assert room.problem.startswith("2 tasks wait: the supervisor may open ")
+
+    assert read_log.texts().count("tasks wait: no descriptors are left") == 1
+    assert room.take_waiting() == [A, B]
+    assert room.take_waiting() == []
+    assert room.problem is None
+
+
+def test_whoever_is_not_wanted_any_more_does_not_come_again(room: Room) -> None:
+    room.refuse(A)
+    room.refuse(B)
+    room.forget(A)
+    assert room.take_waiting() == [B]
+    room.refuse(A)
+    room.forget_all()
+    assert room.take_waiting() == []
+
+
+def test_what_comes_with_a_message_finds_a_place_when_there_is_no_other(room: Room) -> None:
+    with left(50):
+        taken = []
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                taken.append(os.dup(0))
+        with room.reserve_used():
+            made = [os.dup(0), os.dup(0)]
+        for fd in made:
+            os.close(fd)
+        with room.reserve_used():
+            os.close(os.dup(0))
+        for fd in taken:
+            os.close(fd)
