@@ -98,9 +98,9 @@ class TaskView:
     Attributes:
         slot: values of :mod:`engine.model.slot` by name.
         sample: what the process uses, once measured.
-        former_cpu_seconds: what those before it have used.
         death: how the last process ended, if one has since the engine started.
         log_lost_bytes: what its processes printed and nobody could keep.
+        former_cpu_seconds: what those before the one that was measured last have used.
     """
 
     id: TaskId
@@ -108,10 +108,10 @@ class TaskView:
     report: TaskReport
     slot: Mapping[str, int]
     sample: Sample | None = None
-    former_cpu_seconds: float = 0.0
     log_file: Path | None = None
     death: Death | None = None
     log_lost_bytes: int = 0
+    former_cpu_seconds: float = 0.0
 
 
 class TaskCounters(NamedTuple):

@@ -89,7 +89,6 @@ class Room:
         self._waiting.clear()
         return waiting
 
-    @property
     def problem(self) -> str | None:
         """A sentence for whoever looks after the service; None while nobody waits."""
         if not self._waiting:

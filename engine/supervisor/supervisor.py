@@ -453,7 +453,7 @@ class Supervisor:
     def _sample(self) -> None:
         if self._ticks % _LOSSES_EVERY == 0:
             logs = {task.id: task.log for task in self._tasks.values()}
-            self._losses = self._records.losses(logs, self._room.problem)
+            self._losses = self._records.losses(logs, self._room.problem())
         lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
         self._herder.send(SupervisorSample(lag, *restarts, self._losses, self.zygote.seen))
 

@@ -81,7 +81,7 @@ def test_the_time_to_the_next_start_runs_down(table: TaskTable) -> None:
 
 
 def test_cpu_time_of_former_processes_is_kept(table: TaskTable) -> None:
-    table.take(event("running", report()))
+    table.apply(event("running", report()))
     table.sampled([Sample("c", 0, 7, 1.5, 2, 3, 9.0)])
     table.sampled([Sample("c", 0, 7, 2.5, 2, 3, 10.0)])
     table.sampled([Sample("c", 0, 8, 0.5, 2, 3, 11.0)])

@@ -3,7 +3,7 @@
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -26,6 +26,13 @@ def left(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def duplicate() -> int | None:
+    """None when there is no place for it."""
+    with suppress(OSError):
+        return os.dup(0)
+    return None
+
+
 @pytest.fixture
 def room(read_log: ReadLog) -> Iterator[Room]:
     made = Room(read_log.log, 0)
@@ -37,19 +44,18 @@ def test_whoever_finds_no_room_is_told_of_once_and_comes_again_when_there_is_som
     room: Room, read_log: ReadLog
 ) -> None:
     assert room.is_left()
-    assert room.problem is None
+    assert room.problem() is None
     with left(NEEDED - 2):
         assert not room.is_left()
         for task in (B, A):
             room.refuse(task)
         assert room.take_waiting() == []
-        assert room.problem is not None
-        assert room.problem.startswith("2 tasks wait: the supervisor may open ")
+        assert (room.problem() or "").startswith("2 tasks wait: the supervisor may open ")
 
     assert read_log.texts().count("tasks wait: no descriptors are left") == 1
     assert room.take_waiting() == [A, B]
     assert room.take_waiting() == []
-    assert room.problem is None
+    assert room.problem() is None
 
 
 def test_whoever_is_not_wanted_any_more_does_not_come_again(room: Room) -> None:
@@ -64,15 +70,13 @@ def test_whoever_is_not_wanted_any_more_does_not_come_again(room: Room) -> None:
 
 def test_what_comes_with_a_message_finds_a_place_when_there_is_no_other(room: Room) -> None:
     with left(50):
-        taken = []
-        with pytest.raises(OSError, match="Too many open files"):
-            while True:
-                taken.append(os.dup(0))
+        taken = list(iter(duplicate, None))
         with room.reserve_used():
             made = [os.dup(0), os.dup(0)]
         for fd in made:
             os.close(fd)
         with room.reserve_used():
             os.close(os.dup(0))
-        for fd in taken:
-            os.close(fd)
+        for each in taken:
+            assert each is not None
+            os.close(each)
