@@ -1,5 +1,7 @@
 """How many restarts after failures a host and a connector may have in a second."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from engine.model.token_bucket import TokenBucket
@@ -10,10 +12,27 @@ Bound = tuple[float, int]
 """Restarts a second, 0 for no bound, and how many may come at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetLevel:
+    """What was left of a budget at a time: less than nothing where some wait for their turn.
+
+    Attributes:
+        connector: whose; None for the host's.
+        bound: the connector's own.
+        at: seconds, monotonic.
+    """
+
+    connector: str | None
+    bound: Bound
+    tokens: float
+    at: float
+
+
 class RestartBudget:
     """The host's budget, and one for each connector that has used its own of late."""
 
     def __init__(self, host: Bound) -> None:
+        self._bound = host
         self._host = _bucket(host)
         self._connectors: dict[tuple[str, Bound], TokenBucket] = {}
 
@@ -30,6 +49,26 @@ class RestartBudget:
         if own:
             waits.append(own.reserve(now))
         return max(waits, default=0.0)
+
+    def levels(self, now: float) -> tuple[BudgetLevel, ...]:
+        """All of it, for a successor."""
+        levels = [
+            BudgetLevel(connector, bound, bucket.available(now), now)
+            for (connector, bound), bucket in self._connectors.items()
+        ]
+        if self._host:
+            levels.append(BudgetLevel(None, self._bound, self._host.available(now), now))
+        return tuple(levels)
+
+    def go_on_from(self, levels: Sequence[BudgetLevel]) -> None:
+        """Take over what another one had. The host's bound is the one that is configured now."""
+        for level in levels:
+            if level.connector is None:
+                bucket = self._host
+            else:
+                bucket = self._own(level.connector, level.bound, level.at)
+            if bucket:
+                bucket.set_to(level.tokens, level.at)
 
     def _own(self, connector: str, bound: Bound, now: float) -> TokenBucket | None:
         if len(self._connectors) > _MANY:

@@ -33,6 +33,10 @@ class TokenBucket:
         self._tokens = left
         return max(0.0, -left / self._rate)
 
+    def set_to(self, tokens: float, now: float) -> None:
+        """Go on from what another bucket had; no more than fits into this one."""
+        self._tokens, self._at = min(self._burst, tokens), now
+
     def is_full(self, now: float) -> bool:
         """Whether nothing is taken that has not filled again."""
         return self.available(now) >= self._burst

@@ -18,6 +18,7 @@ import msgspec
 from engine.model.death import Death
 from engine.model.journal_event import LastRecorded
 from engine.model.lifecycle_event import Timer
+from engine.model.restart_budget import BudgetLevel
 from engine.model.service import Service
 from engine.model.task_id import TaskId
 from engine.model.task_state import TaskState
@@ -154,6 +155,7 @@ class Handover(msgspec.Struct, frozen=True):
         attempts: how many upgrades were begun, this one included.
         upgrades: how many came up.
         console: log lines that nobody has read yet.
+        budget: what is left of the budgets of restarts.
     """
 
     version: str
@@ -180,6 +182,7 @@ class Handover(msgspec.Struct, frozen=True):
     console: bytes = b""
     journal: JournalHandover = JournalHandover()
     levels: tuple[LogLevelsSet, ...] = ()
+    budget: tuple[BudgetLevel, ...] = ()
 
     def descriptors(self) -> Iterator[int]:
         """All that must stay open."""

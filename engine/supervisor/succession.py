@@ -1,11 +1,13 @@
 """What a supervisor has, gathered for a successor in the same process, and taken over from one."""
 
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import engine
+from engine.model.restart_budget import RestartBudget
 from engine.model.task_id import TaskId
 from engine.supervisor import handover
 from engine.supervisor.handover import Handover, ServiceHandover, TaskHandover
@@ -73,6 +75,7 @@ class Parts:
     plans: Mapping[int, PlanChild]
     numbers: Numbers
     not_ours: set[int]
+    budget: RestartBudget
 
 
 class Succession:
@@ -153,6 +156,7 @@ class Succession:
             journal=parts.records.hand_over(),
             levels=tuple(parts.levels.told()),
             console=parts.log.console.waiting,
+            budget=parts.budget.levels(time.monotonic()),
         )
 
     def take_over(self, handed: Handover) -> None:
@@ -169,6 +173,7 @@ class Succession:
         parts.zygote.restarts = handed.zygote_restarts
         parts.herder.restarts = handed.herder_restarts
         parts.herder.remember(handed.events)
+        parts.budget.go_on_from(handed.budget)
         for each in handed.tasks:
             self._owner.take_task(TaskId(each.connector, each.task), each)
         pids = {service.name: service.pid for service in handed.services}

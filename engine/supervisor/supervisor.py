@@ -186,7 +186,7 @@ class Supervisor:
         return Parts(
             self._settings, self.log, self._instance, self._listener, self.reaper, self.zygote,
             self._herder, self._records, self._levels, self._services, self._tasks, self._plans,
-            self._numbers, self._not_ours,
+            self._numbers, self._not_ours, self._budget,
         )  # fmt: skip
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.system.faults.supervised import SupervisedEngine
 from tests.system.running_engine import RunningEngine, wait_for
-from tests.system.test_upgrade import Writer
+from tests.system.upgrading import Writer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

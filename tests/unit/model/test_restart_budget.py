@@ -66,3 +66,30 @@ def test_connectors_that_are_quiet_again_are_forgotten() -> None:
         budget.claim(f"c{number}", (10, 1), float(number))
 
     assert len(budget._connectors) < 300
+
+
+def test_a_successor_goes_on_with_what_was_left() -> None:
+    """An upgrade is no occasion for a storm: neither bucket is full again, and debts stay."""
+    budget = RestartBudget((10, 4))
+    for _ in range(5):
+        budget.claim("a", (1, 2), 50.0)
+    successor = RestartBudget((10, 4))
+
+    successor.go_on_from(budget.levels(50.5))
+
+    for connector in ("a", "b"):
+        waits = [each.claim(connector, (1, 2), 51.0) for each in (budget, successor)]
+        assert waits[0] == waits[1]
+    assert successor.claim("a", (1, 2), 51.0) > 2
+
+
+def test_a_successor_with_another_bound_keeps_to_its_own() -> None:
+    budget, successor = RestartBudget((10, 100)), RestartBudget((10, 2))
+    budget.claim("a", (0, 1), 50.0)
+
+    successor.go_on_from(budget.levels(50.0))
+
+    assert [round(successor.claim("a", (0, 1), 50.0), 6) for _ in range(3)] == [0, 0, 0.1]
+    unbound = RestartBudget((0, 1))
+    unbound.go_on_from(budget.levels(50.0))
+    assert unbound.levels(50.0) == ()

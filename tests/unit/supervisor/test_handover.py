@@ -11,6 +11,7 @@ import pytest
 from engine.model.death import Death
 from engine.model.exit_status import ExitClass
 from engine.model.lifecycle_event import Timer
+from engine.model.restart_budget import BudgetLevel
 from engine.model.service import Service
 from engine.model.state import Condition
 from engine.model.task_state import TaskState
@@ -65,6 +66,7 @@ WHOLE = Handover(
     services=(ServiceHandover.of(SERVICE, 42),),
     events=(EVENT,),
     console=b"a line\n",
+    budget=(BudgetLevel("c", (1.0, 2), -0.5, 12.5), BudgetLevel(None, (50.0, 100), 3.0, 12.5)),
 )
 
 
