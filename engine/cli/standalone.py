@@ -1,17 +1,19 @@
 """``engine standalone WORKER CONNECTOR…``: read the files, check them, become the supervisor.
 
-Exit codes are Kafka Connect's: 1 wrong usage, 2 bad configuration or a port that is taken, 3 a
+Exit codes are Kafka Connect's: 1 wrong usage, or no process can be made, 2 bad configuration or a port that is taken, 3 a
 connector of the command line cannot be created; besides, 100 another engine uses the data
 directory.
 """
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.launch import give_head_start
 
+EXIT_FAILED = 1
 _HERDER = ("-P", "-m", "engine.cli.herder_process")
 
 
@@ -42,7 +44,11 @@ def run_standalone(arguments: argparse.Namespace) -> int:
     The zygote and the herder import what they need while this process reads its files and imports
     what it needs itself.
     """
-    head_start = None if HANDOVER in os.environ else give_head_start(_HERDER)
+    try:
+        head_start = None if HANDOVER in os.environ else give_head_start(_HERDER)
+    except OSError as error:
+        print(f"engine: no process can be made: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILED
     try:
         from engine.cli.standalone_start import start  # noqa: PLC0415 (after the head start)
 

@@ -55,26 +55,42 @@ class HeadStart:
         is_taken: a supervisor looks after both.
 
     Raises:
-        OSError: no process can be made.
+        OSError: no process can be made; nothing is left then, ``boot_fd`` included.
     """
 
     def __init__(self, herder_argv: Sequence[str], boot_fd: int) -> None:
         self.is_taken = False
         self.boot_fd = boot_fd
-        self.zygote_output = open_output()
-        self.herder_output = open_output()
-        self.zygote = launch_zygote(self.zygote_output[1])
-        self.herder = launch_herder(self.herder_output[1], herder_argv, self.boot_fd)
+        self._launched: list[Launched] = []
+        self._descriptors = [boot_fd]
+        try:
+            self.zygote_output = self._open_output()
+            self.herder_output = self._open_output()
+            self.zygote = self._remember(launch_zygote(self.zygote_output[1]))
+            launched = launch_herder(self.herder_output[1], herder_argv, boot_fd)
+            self.herder = self._remember(launched)
+        except OSError:
+            self.end()
+            raise
+
+    def _open_output(self) -> Pipe:
+        pipe = open_output()
+        self._descriptors += pipe
+        return pipe
+
+    def _remember(self, launched: Launched) -> Launched:
+        self._launched.append(launched)
+        return launched
 
     def end(self) -> None:
-        """It came to nothing: end both, unless they were taken."""
+        """It came to nothing: end what there is of both, unless they were taken."""
         if self.is_taken:
             return
-        for each in (self.zygote, self.herder):
+        for each in self._launched:
             os.kill(each.pid, signal.SIGKILL)
             os.waitpid(each.pid, 0)
             each.sock.close()
-        for fd in (*self.zygote_output, *self.herder_output, self.boot_fd):
+        for fd in self._descriptors:
             os.close(fd)
 
 
