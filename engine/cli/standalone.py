@@ -1,8 +1,8 @@
 """``engine standalone WORKER CONNECTOR…``: read the files, check them, become the supervisor.
 
-Exit codes are Kafka Connect's: 1 wrong usage, or no process can be made, 2 bad configuration or a port that is taken, 3 a
-connector of the command line cannot be created; besides, 100 another engine uses the data
-directory.
+Exit codes are Kafka Connect's: 1 wrong usage, or no process can be made, 2 bad configuration or a
+port that is taken, 3 a connector of the command line cannot be created; besides, 100 another engine
+uses the data directory.
 """
 
 import argparse

@@ -42,6 +42,7 @@ HELD_SIGNALS: Final = frozenset(
         signal.SIGINT,
         signal.SIGHUP,
         signal.SIGCHLD,
+        signal.SIGALRM,
         signal.SIGUSR1,
         signal.SIGUSR2,
     }

@@ -22,10 +22,14 @@ class Notifier:
     Args:
         address: the value of ``NOTIFY_SOCKET``; an abstract one begins with ``@``.
         watchdog: seconds within which systemd wants to hear from us.
+
+    Attributes:
+        watchdog: the same.
     """
 
     def __init__(self, address: str | None, watchdog: float | None = None) -> None:
         self._socket: socket.socket | None = None
+        self.watchdog = watchdog
         self._feed_every = None if watchdog is None else watchdog / _FEEDS_PER_TIMEOUT
         self._fed_at = 0.0
         self._status = ""

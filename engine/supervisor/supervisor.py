@@ -25,6 +25,7 @@ from engine.supervisor.log_level_scopes import LogLevelScopes
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.memory_use import OomKills
 from engine.supervisor.notify import Notifier
+from engine.supervisor.own_stacks import OwnStacks
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.records import Records
@@ -125,6 +126,8 @@ class Supervisor:
         self._budget = RestartBudget((settings.restart_rate, settings.restart_burst))
         self._state_file = StateFile(settings.data_dir / "supervisor.state", log)
         self._notifier = Notifier.of_environment()
+        path = settings.data_dir / "supervisor.stacks"
+        self._own_stacks = OwnStacks(path, log, self._notifier.watchdog)
         self._reloading = Reloading(log, self._notifier, self._herder)
         self._synced: set[TaskId] | None = None
         self._numbers = Numbers(highest_generation=instance.epoch << 32)
@@ -180,6 +183,7 @@ class Supervisor:
         loop.call_later(_TICK, self._tick)
         code = await self._ended
         self._notifier.close()
+        self._own_stacks.close()
         return code
 
     def _parts(self) -> Parts:
@@ -427,8 +431,11 @@ class Supervisor:
         now = loop.time()
         self._loop_lag = max(0.0, now - self._last_tick - _TICK)
         self._last_tick = now
+        hung_at = self._own_stacks.turn()
         if self._loop_lag > _LATE:
-            self.log.warning("the supervisor itself was stopped", seconds=round(self._loop_lag, 1))
+            known = {"stacks": hung_at} if hung_at else {}
+            lag = round(self._loop_lag, 1)
+            self.log.warning("the supervisor itself was stopped", seconds=lag, **known)
             self._grace_until = now + self._loop_lag + _LATE
         if now >= self._grace_until:
             self._watch.look()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.system.faults.supervised import SupervisedEngine, kill
 from tests.system.running_engine import properties, wait_for
+from tests.system.versions import Versions
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -137,6 +138,52 @@ def test_f67_a_loop_that_does_not_turn_does_not_feed_the_watchdog(
     kill(engine.process.pid, signal.SIGCONT)
 
     wait_for(lambda: len(manager.heard("WATCHDOG=1")) > before)
+    assert engine.stop() == 0
+
+
+LOOPS_FOR_EVER = (
+    "engine/supervisor/supervisor.py",
+    '        self.log.debug("asked to open the log files anew, which happens by itself")',
+    "        while True:\n            pass",
+)
+
+
+def test_f67_a_loop_that_hangs_in_python_tells_where_before_the_watchdog_ends_it(
+    tmp_path: Path, own_engine: MakeEngine, manager: ServiceManager
+) -> None:
+    """The stacks are in a file before anybody does anything, and in the log after SIGABRT."""
+    versions = Versions(tmp_path / "versions")
+    versions.make("bad", LOOPS_FOR_EVER)
+    versions.choose("bad")
+    engine = own_engine(connectors={"calm": {"tasks_max": 2}, "deaf": {"at_stop": "wait 60"}})
+    engine.command[:3] = [str(versions.command)]
+    start(engine, manager)
+    for name, number in (("calm", 0), ("calm", 1), ("deaf", 0)):
+        engine.wait_state(name, "RUNNING", number)
+    file = engine.data_dir / "supervisor.stacks"
+    assert file.read_bytes() == b""
+
+    engine.process.send_signal(signal.SIGUSR1)
+    stacks = wait_for(lambda: file.read_text() if "_logs_moved" in file.read_text() else None)
+    assert 'supervisor.py", line' in stacks
+    heard = len(manager.heard("WATCHDOG=1"))
+    subprocess.run(["sleep", "2"], check=True)
+    assert len(manager.heard("WATCHDOG=1")) == heard
+    engine.process.send_signal(signal.SIGABRT)  # what systemd does then
+
+    assert engine.wait_end() == -signal.SIGABRT
+    said = engine.stderr.read_text()
+    assert "Fatal Python error: Aborted" in said
+    assert "_logs_moved" in said
+    wait_for(lambda: engine.survivors() == [])  # by their deadlines, the deaf one among them
+    start(engine, manager)
+    for name, number in (("calm", 0), ("calm", 1), ("deaf", 0)):
+        engine.wait_state(name, "RUNNING", number)
+    told = "the supervisor before this one hung and was ended"
+    (line,) = [line for line in engine.log() if line["event"] == told]
+    assert "_logs_moved" in line["stacks"]
+    assert f'"{told}"' in engine.ask("/engine/events?tail=1000").body
+    assert file.read_bytes() == b""
     assert engine.stop() == 0
 
 
