@@ -12,9 +12,11 @@ from urllib.parse import urlencode
 from engine.cli.ctl_client import CtlError, RestClient, segment
 from engine.cli.ctl_exit_code import ExitCode
 from engine.cli.ctl_output import NOTHING, Column, Terminal, count, printable, table, terminal
+from engine.cli.ctl_progress import Progress
 from engine.model.data_text import plain
 
 _CAUSES: Final = (
+    Column("CONNECTOR", rank=4),
     Column("STAGE"),
     Column("CAUSE", is_long=True),
     Column("LETTERS", is_figure=True),
@@ -22,7 +24,7 @@ _CAUSES: Final = (
     Column("LAST", rank=2),
 )
 _LETTERS: Final = (
-    Column("NUMBER", is_figure=True),
+    Column("LETTER", is_figure=True),
     Column("TIME", rank=2),
     Column("STAGE", rank=1),
     Column("RECORD", is_long=True),
@@ -33,9 +35,7 @@ _LETTERS: Final = (
 
 def ls(arguments: argparse.Namespace, client: RestClient) -> int:
     """Counts by cause, then the letters."""
-    query = [("where", each) for each in arguments.where]
-    query += [("after", arguments.after), ("limit", arguments.limit)]
-    found = client.get(f"{_place(arguments.name)}?{urlencode(query)}")
+    found = _all_counted(arguments, client)
     if arguments.json:
         _print_json(found)
     else:
@@ -43,9 +43,47 @@ def ls(arguments: argparse.Namespace, client: RestClient) -> int:
     return ExitCode.OK
 
 
+def _all_counted(arguments: argparse.Namespace, client: RestClient) -> dict[str, Any]:
+    """The answers of as many requests as it takes to look at all letters."""
+    counts: dict[tuple[Any, ...], dict[str, Any]] = {}
+    letters: list[Any] = []
+    after: str | None = ""
+    is_more, total, progress = False, 0, Progress("letters read")
+    while after is not None:
+        query = [("where", each) for each in arguments.where]
+        query += [("queue", arguments.queue), ("list_after", arguments.after), ("after", after)]
+        query += [("limit", arguments.limit - len(letters))]
+        found = client.get(f"{_place(arguments.name)}?{urlencode(query)}")
+        for each in found["counts"]:
+            _add_counts(counts, each)
+        letters += found["letters"]
+        total += found["total"]
+        is_more = is_more or found["more_after"] is not None
+        after = found["next"]
+        progress.show(found["seen"], found["of"], is_over=after is None)
+    last = letters[-1]["letter"] if letters else arguments.after or "0"
+    return {
+        "total": total,
+        "counts": sorted(counts.values(), key=lambda each: -each["letters"]),
+        "letters": letters,
+        "more_after": last if is_more else None,
+    }
+
+
+def _add_counts(counts: dict[tuple[Any, ...], dict[str, Any]], more: dict[str, Any]) -> None:
+    known = counts.setdefault((more["connector"], more["stage"], more["cause"]), more)
+    if known is more:
+        return
+    for name in ("letters", "times", "replayed"):
+        known[name] += more[name]
+    for name, choose in (("first_time", min), ("last_time", max)):
+        times = [each[name] for each in (known, more) if each[name] is not None]
+        known[name] = choose(times, default=None)
+
+
 def show(arguments: argparse.Namespace, client: RestClient) -> int:
     """One letter with everything in it."""
-    found = client.get(f"{_place(arguments.name)}/{arguments.number}")
+    found = client.get(f"{_place(arguments.name)}/{arguments.letter}")
     if arguments.json:
         _print_json(found)
     else:
@@ -54,33 +92,24 @@ def show(arguments: argparse.Namespace, client: RestClient) -> int:
 
 
 def edit(arguments: argparse.Namespace, client: RestClient) -> int:
-    """Give a letter another key or value."""
+    """Give a letter another key or value, or other headers."""
     body: dict[str, Any] = {"revert": arguments.revert, "base64": True}
     for name in ("key", "value"):
         data = _given(arguments, name)
         if data is not None:
-            body[name] = base64.b64encode(data).decode()
+            body[name] = _base64(data)
         if getattr(arguments, f"null_{name}"):
             body[name] = None
-    _, found = client.ask("PATCH", f"{_place(arguments.name)}/{arguments.number}", body)
+    body["headers"] = {
+        **{name: _base64(_encoded(text)) for name, text in arguments.header},
+        **dict.fromkeys(arguments.null_header),
+    }
+    body["remove_headers"] = arguments.remove_header
+    _, found = client.ask("PATCH", f"{_place(arguments.name)}/{arguments.letter}", body)
     if arguments.json:
         _print_json(found)
     else:
         print(letter_text(found))
-    return ExitCode.OK
-
-
-def purge(arguments: argparse.Namespace, client: RestClient) -> int:
-    """Take letters away for good."""
-    _some_or_all(arguments)
-    body = {"where": arguments.where, "dry_run": arguments.dry_run}
-    _, found = client.ask("POST", f"{_place(arguments.name)}/purge", body)
-    if arguments.json:
-        _print_json(found)
-    elif arguments.dry_run:
-        print(f"{count(found['matched'])} letters would be purged")
-    else:
-        print(f"{count(found['purged'])} letters purged")
     return ExitCode.OK
 
 
@@ -93,8 +122,9 @@ def list_text(found: Mapping[str, Any], target: Terminal) -> str:
         return "No dead letters."
     causes = [
         [
-            each["stage"],
-            each["cause"],
+            each["connector"] or NOTHING,
+            each["stage"] or NOTHING,
+            each["cause"] or NOTHING,
             count(each["letters"]),
             count(each["replayed"]),
             _time(each["last_time"]),
@@ -104,19 +134,19 @@ def list_text(found: Mapping[str, Any], target: Terminal) -> str:
     parts = [table(_CAUSES, causes, target)]
     if found["letters"]:
         parts.append(table(_LETTERS, [_row(each) for each in found["letters"]], target))
-    if found["next"] is not None:
-        parts.append(f"There are more; --after {found['next']} shows them.")
+    if found["more_after"] is not None:
+        parts.append(f"There are more; --after {found['more_after']} shows them.")
     return "\n\n".join(parts)
 
 
 def _row(letter: Mapping[str, Any]) -> list[str]:
     return [
-        str(letter["number"]),
+        letter["letter"],
         _time(letter["time"]),
-        letter["stage"],
+        letter["stage"] or NOTHING,
         _record(letter),
         _state(letter),
-        letter["message"] or letter["cause"],
+        letter["message"] or letter["cause"] or NOTHING,
     ]
 
 
@@ -134,16 +164,18 @@ def _state(letter: Mapping[str, Any]) -> str:
 def letter_text(letter: Mapping[str, Any]) -> str:
     """A letter: what it is, why, its data, and the stack."""
     heads = {
-        "letter": f"{letter['number']} ({_state(letter)})",
+        "letter": f"{letter['letter']} ({_state(letter)})",
+        "queue": letter["queue"],
+        "connector": letter["connector"],
         "record": _record(letter),
         "source partition": letter["source_partition"],
         "source offset": letter["source_offset"],
-        "record's time": _time(letter["timestamp"]) if letter["timestamp"] is not None else None,
+        "record's time": None if letter["timestamp"] is None else _time(letter["timestamp"]),
         "stage": letter["stage"],
         "class": letter["class"],
         "cause": letter["cause"],
         "message": letter["message"],
-        "time": _time(letter["time"]),
+        "time": None if letter["time"] is None else _time(letter["time"]),
         "times": letter["times"] if letter["times"] > 1 else None,
         "task": letter["task"],
         "attempts": letter["attempts"],
@@ -156,7 +188,10 @@ def letter_text(letter: Mapping[str, Any]) -> str:
         if letter["edited"] and letter["original"][name] != letter[name]:
             lines.append(_data_line(f"original {name}", letter["original"][name]))
     lines += [_data_line(f"header {each['name']}", each) for each in letter["headers"]]
-    return "\n".join([*lines, "", _shown(letter["stacktrace"].rstrip("\n"))])
+    if letter["edited"] and letter["original"]["headers"] != letter["headers"]:
+        headers = letter["original"]["headers"] or [{"name": "(none)", "format": "null"}]
+        lines += [_data_line(f"original header {each['name']}", each) for each in headers]
+    return "\n".join([*lines, "", _shown((letter["stacktrace"] or "").rstrip("\n"))])
 
 
 def _data_line(name: str, data: Mapping[str, Any]) -> str:
@@ -176,7 +211,9 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
-def _time(milliseconds: int) -> str:
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return NOTHING
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -187,16 +224,20 @@ def _given(arguments: argparse.Namespace, name: str) -> bytes | None:
     """Bytes of an option or of the file that it names."""
     path, text = getattr(arguments, f"{name}_file"), getattr(arguments, name)
     if path is None:
-        return None if text is None else str(text).encode("utf-8", "surrogateescape")
+        return None if text is None else _encoded(str(text))
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise CtlError(f"{path}: {error.strerror}", ExitCode.USAGE) from None
 
 
-def _some_or_all(arguments: argparse.Namespace) -> None:
-    if bool(arguments.where) == arguments.all:
-        raise CtlError("expected either --where or --all", ExitCode.USAGE)
+def _encoded(text: str) -> bytes:
+    """An argument as it was typed, whatever its bytes are."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _place(name: str) -> str:

@@ -83,6 +83,12 @@ def raw_record(message: Any) -> RawRecord:
     )
 
 
+def appended_ms(message: Any) -> int | None:
+    """When the broker took a message, where its topic keeps that time instead of the record's."""
+    kind, milliseconds = message.timestamp()
+    return milliseconds if kind == TIMESTAMP_LOG_APPEND_TIME else None
+
+
 def _timestamp(kind: int, milliseconds: int) -> Timestamp:
     name = _TIMESTAMP_TYPES.get(kind)
     return Timestamp(name, milliseconds) if name else Timestamp("NoTimestampType", None)

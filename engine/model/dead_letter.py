@@ -10,12 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.model.error_policy import Stage
-
 RawHeaders = Sequence[tuple[str, bytes | None]]
-
-HEADER_PREFIX: Final = "__connect.errors."
-"""Names of the headers that say what happened begin so, as they do upstream."""
 
 _LONGEST_TRACE: Final = 16 * 1024
 
@@ -50,12 +45,12 @@ class RawRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that was given up.
+    """A record that was given up. In a topic a letter may say less than it was known to be.
 
     Attributes:
         connector: whose record it was.
         task: number of the task.
-        stage: where it failed.
+        stage: where it failed (:class:`engine.model.error_policy.Stage`).
         executing: full name of the class that failed.
         exception: full name of the exception's class.
         message: the exception's; None when it has none.
@@ -67,15 +62,15 @@ class DeadLetter:
             a part of the id only.
     """
 
-    connector: str
-    task: int
-    stage: Stage
-    executing: str
-    exception: str
+    connector: str | None
+    task: int | None
+    stage: str | None
+    executing: str | None
+    exception: str | None
     message: str | None
-    stacktrace: str
-    attempts: int
-    failed_ms: int
+    stacktrace: str | None
+    attempts: int | None
+    failed_ms: int | None
     record: RawRecord
     occurrence: int = 0
 
@@ -92,29 +87,6 @@ class DeadLetter:
         for part in (record.key, record.value):
             digest.update(b"\0" if part is None else b"\1" + part)
         return f"{digest.hexdigest()[:32]} {self.stage}"
-
-    def context_headers(self) -> list[tuple[str, bytes | None]]:
-        """The headers that say what happened, in upstream's order (``DeadLetterQueueReporter``).
-
-        A source's record has no partition and no offset in Kafka, so these two are left out.
-        """
-        record = self.record
-        told: list[tuple[str, str | int | None]] = [("topic", record.topic)]
-        if record.offset is not None:
-            told += [("partition", record.partition), ("offset", record.offset)]
-        told += [
-            ("connector.name", self.connector),
-            ("task.id", self.task),
-            ("stage", self.stage),
-            ("class.name", self.executing),
-            ("exception.class.name", self.exception),
-            ("exception.message", self.message),
-            ("exception.stacktrace", self.stacktrace),
-        ]
-        return [
-            (f"{HEADER_PREFIX}{name}", None if value is None else str(value).encode())
-            for name, value in told
-        ]
 
 
 def shorten_trace(text: str) -> str:

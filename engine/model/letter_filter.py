@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from engine.model import data_text
 
 FIELDS: Final = (
-    "number", "task", "stage", "cause", "message", "class", "time", "times", "attempts", "topic",
-    "partition", "offset", "timestamp", "replayed", "edited",
-    "uncertain",
+    "letter", "number", "queue", "queue_partition", "connector", "task", "stage", "cause",
+    "message", "class", "time", "times", "attempts", "topic", "partition", "offset", "timestamp",
+    "replayed", "edited", "uncertain",
 )  # fmt: skip
 DATA_FIELDS: Final = ("key", "value", "header")
 """Fields that may be followed by a path."""
@@ -108,8 +108,10 @@ def _condition(text: str, now: float) -> Condition:
     return Condition(head, tuple(path), comparison, operand)
 
 
-def _time(text: str, operand: str, now: float) -> float:
-    """Milliseconds since the epoch."""
+def _time(text: str, operand: str, now: float) -> float | str:
+    """Milliseconds since the epoch, or ``null``."""
+    if operand == "null":
+        return operand
     if ago := _AGO.fullmatch(operand):
         return (now - float(ago[1]) * _SECONDS[ago[2]]) * 1000
     if operand.isascii() and operand.isdigit():

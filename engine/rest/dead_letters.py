@@ -12,7 +12,10 @@ from engine.rest.body import answer, read_object
 from engine.rest.route import CONNECTOR, Route, connector_of
 
 _PLACE: Final = f"/engine/connectors/{CONNECTOR}/dead-letters"
-_ONE: Final = f"{_PLACE}/{{number:[0-9]{{1,18}}}}"
+_ONE: Final = f"{_PLACE}/{{letter:(?:[0-9]{{1,9}}@)?[0-9]{{1,18}}}}"
+
+
+_QUERY: Final = ("queue", "after", "list_after", "limit")
 
 
 class DeadLettersResource:
@@ -33,17 +36,15 @@ class DeadLettersResource:
 
     async def _list(self, request: web.Request) -> web.Response:
         query = request.query
-        given = {name: query[name] for name in ("after", "limit") if name in query}
+        given = {name: query[name] for name in _QUERY if name in query}
         return await self._answer(request, "list", {**given, "where": query.getall("where", [])})
 
     async def _show(self, request: web.Request) -> web.Response:
-        return await self._answer(request, "show", {"number": request.match_info["number"]})
+        return await self._answer(request, "show", _one(request))
 
     async def _edit(self, request: web.Request) -> web.Response:
         given = await read_object(request)
-        return await self._answer(
-            request, "edit", {**given, "number": request.match_info["number"]}
-        )
+        return await self._answer(request, "edit", {**given, **_one(request)})
 
     async def _replay(self, request: web.Request) -> web.Response:
         return await self._answer(request, "replay", await read_object(request))
@@ -59,3 +60,9 @@ class DeadLettersResource:
         except msgspec.ValidationError as error:
             raise BadRequestError(f"Invalid request for dead letters: {error}") from None
         return answer(await self._herder.dead_letters(connector_of(request), wanted))
+
+
+def _one(request: web.Request) -> dict[str, str]:
+    """The letter that the path names, and the queue that it is looked for in."""
+    letter = request.match_info["letter"]
+    return {"letter": letter, "queue": "topic" if "@" in letter else "file"}

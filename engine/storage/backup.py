@@ -27,12 +27,14 @@ from engine.storage.schemas import newer
 
 FORMAT: Final = 1
 
-_FIRST: Final = ("offsets/*.db", "dead-letters/*.db", "herder.db")
+_FIRST: Final = ("offsets/*.db", "dead-letters/*.db", "dead-letter-notes/*.db",
+    "herder.db")  # fmt: skip
 _PLAIN: Final = ("epoch", "format", "supervisor.state", "supervisor.state.prev", "deaths/*",
                  "journal/*")  # fmt: skip
 _MANIFEST: Final = "manifest.json"
-_OF_STATE: Final = ("offsets", "dead-letters", "deaths", "journal", "herder.db", "herder.db-wal",
-    "herder.db-shm", "supervisor.state", "supervisor.state.prev", "epoch", "format")  # fmt: skip
+_OF_STATE: Final = ("offsets", "dead-letters", "dead-letter-notes", "deaths", "journal",
+    "herder.db", "herder.db-wal", "herder.db-shm", "supervisor.state", "supervisor.state.prev",
+    "epoch", "format")  # fmt: skip
 _BLOCK: Final = 1 << 20
 
 

@@ -91,6 +91,18 @@ class Database:
             raise StoreError(f"{self.path}: {_explained(error)}") from error
 
 
+def make_directory_of(path: Path) -> None:
+    """Make the directory that a file is to be in.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+
+
 def _make_private(path: Path) -> None:
     """Make the file before SQLite does, which would let everybody read it.
 

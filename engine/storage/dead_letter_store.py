@@ -4,19 +4,20 @@ The tasks of a connector write, each for itself; whoever looks at letters or tak
 so while they run. A letter is there once however often its record fails in the same way.
 """
 
-import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from engine.api.errors import ConnectError
 from engine.model.dead_letter import DeadLetter, RawRecord
-from engine.model.error_policy import QueueLimits, Stage
+from engine.model.error_policy import QueueLimits
+from engine.model.letter_place import LetterPlace, in_file
+from engine.model.stored_letter import StoredLetter
+from engine.storage import letter_handling
 from engine.storage.connector_file import connector_file
-from engine.storage.database import Database, StoreError
+from engine.storage.database import Database, make_directory_of
 from engine.storage.migration import Additive
 
 DEAD_LETTER_MIGRATIONS: Final = (
@@ -61,6 +62,7 @@ DEAD_LETTER_MIGRATIONS: Final = (
         )
         """
     ),
+    Additive("ALTER TABLE handling ADD COLUMN headers BLOB"),
 )
 _COLUMNS: Final = (
     "id", "connector", "task", "stage", "executing", "exception", "message", "stacktrace",
@@ -75,16 +77,12 @@ _WRITE: Final = f"""
         stacktrace = excluded.stacktrace, attempts = excluded.attempts,
         failed_ms = excluded.failed_ms
 """  # noqa: S608 (names of our own)
-_HANDLING: Final = (
-    "edited_ms", "edited_key", "edited_value", "replay_begun_ms", "replayed_ms", "replay_topic",
-    "replay_ends",
-)  # fmt: skip
+_HANDLING: Final = ", ".join(f"handling.{name}" for name in letter_handling.COLUMNS)
 _SELECT: Final = f"""
-    SELECT letters.number, times, edited_ms, handling.key, handling.value, replay_begun_ms,
-           replayed_ms, replay_topic, replay_ends,
-           {", ".join(f'letters."{name}"' for name in _COLUMNS)}
+    SELECT letters.number, times, {_HANDLING}, {", ".join(f'letters."{name}"' for name in _COLUMNS)}
     FROM letters LEFT JOIN handling USING (number)
 """  # noqa: S608 (names of our own)
+_PAGE: Final = 500
 _TAKE_OLDEST: Final = """
     DELETE FROM letters WHERE number IN (
         SELECT number FROM letters WHERE number < (SELECT max(number) FROM letters)
@@ -97,44 +95,6 @@ class QueueFullError(ConnectError):
     """The file may not grow any more, and nothing in it may be given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLetter:
-    """A letter in the file.
-
-    Attributes:
-        number: grows with every letter; never used twice.
-        times: how often this failure of this record was met.
-        first_failed_ms: when for the first time; ``letter.failed_ms`` is the last.
-        edited: the record as somebody has changed it; the letter keeps the original.
-        edited_ms: when.
-        replay_begun_ms: when it was last about to be sent; None before, and when it was not.
-        replayed_ms: when Kafka had it again.
-        replay_topic: where it was sent.
-        replay_ends: the ends of that topic's partitions before: what was sent lies behind them.
-    """
-
-    number: int
-    times: int
-    first_failed_ms: int
-    letter: DeadLetter
-    edited: RawRecord | None = None
-    edited_ms: int | None = None
-    replay_begun_ms: int | None = None
-    replayed_ms: int | None = None
-    replay_topic: str | None = None
-    replay_ends: Mapping[int, int] = field(default_factory=dict)
-
-    @property
-    def record(self) -> RawRecord:
-        """What a replay sends."""
-        return self.letter.record if self.edited is None else self.edited
-
-    @property
-    def is_uncertain(self) -> bool:
-        """Whether a replay ended before anybody knew whether Kafka has the record."""
-        return self.replay_begun_ms is not None and self.replayed_ms is None
-
-
 class DeadLetterStore:
     """The letters of one connector. Nothing is opened before it is needed; reading makes no file.
 
@@ -142,6 +102,8 @@ class DeadLetterStore:
         data_dir: the worker's data directory.
         connector: the connector's name.
     """
+
+    is_file = True
 
     def __init__(self, data_dir: Path, connector: str) -> None:
         self.path = connector_file(data_dir, "dead-letters", connector)
@@ -165,6 +127,25 @@ class DeadLetterStore:
                 raise QueueFullError(f"{self.path} may not be larger than {limits.size} bytes")
             return dropped + _make_room(connection, limits.size)
 
+    def count(self) -> int:
+        """How many letters there are.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return sum(self.counts().values())
+
+    def pages(self, after: LetterPlace) -> Iterator[Sequence[StoredLetter]]:
+        """All letters behind a place, in the order in which they came.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        number = after.number if after.is_in_file else None
+        while number is not None and (page := self.letters(number, _PAGE)):
+            number = page[-1].place.number
+            yield page
+
     def letters(self, after: int = 0, limit: int = 1000) -> list[StoredLetter]:
         """Letters in the order in which they came, from the first with a greater number on.
 
@@ -184,60 +165,44 @@ class DeadLetterStore:
         rows = self._read("SELECT stage, exception, count(*) FROM letters GROUP BY 1, 2")
         return {(stage, exception): count for stage, exception, count in rows}
 
-    def letter(self, number: int) -> StoredLetter | None:
+    def letter(self, place: LetterPlace) -> StoredLetter | None:
         """One letter, if it is there.
 
         Raises:
             StoreError: the file cannot be read.
         """
-        found = self.letters(number - 1, 1)
-        return found[0] if found and found[0].number == number else None
+        found = self.letters(place.number - 1, 1)
+        return found[0] if found and found[0].place == place else None
 
-    def edit(self, number: int, edited: RawRecord | None, now_ms: int) -> None:
-        """Keep another key and value beside the original; None takes them back.
-
-        Raises:
-            StoreError: the file cannot be written; nothing was.
-        """
-        what = (None, None, None) if edited is None else (now_ms, edited.key, edited.value)
-        self._handle("edited_ms = ?, key = ?, value = ?", what, [number])
-
-    def begin_replay(
-        self, numbers: Iterable[int], topic: str, ends: Mapping[int, int], now_ms: int
-    ) -> None:
-        """Remember that letters are about to be sent, before they are.
+    def handle(self, letters: Iterable[StoredLetter], change: letter_handling.Change) -> None:
+        """Remember what was done to letters; what is not there any more is left out.
 
         Raises:
             StoreError: the file cannot be written; nothing was.
         """
-        told = (now_ms, topic, json.dumps(ends))
-        self._handle(
-            "replay_begun_ms = ?, replayed_ms = NULL, replay_topic = ?, replay_ends = ?",
-            told, numbers,
-        )  # fmt: skip
-
-    def end_replay(self, numbers: Iterable[int], replayed_ms: int | None) -> None:
-        """Remember that letters were sent; None when it is certain that they were not.
-
-        Raises:
-            StoreError: the file cannot be written; nothing was.
-        """
-        if replayed_ms is None:
-            self._handle("replay_begun_ms = ?", (None,), numbers)
-        else:
-            self._handle("replayed_ms = ?", (replayed_ms,), numbers)
-
-    def _handle(self, setting: str, values: Sequence[Any], numbers: Iterable[int]) -> None:
         if not self.path.exists():
             return
         with self._database().transaction() as connection:
-            for number in numbers:
+            for stored in letters:
+                number = stored.place.number
                 add = "INSERT OR IGNORE INTO handling (number) SELECT number FROM letters"
                 connection.execute(f"{add} WHERE number = ?", (number,))
-                change = f"UPDATE handling SET {setting} WHERE number = ?"  # noqa: S608 (our own)
-                connection.execute(change, (*values, number))
+                update = f"UPDATE handling SET {change.setting} WHERE number = ?"  # noqa: S608 (our own)
+                connection.execute(update, (*change.values, number))
 
-    def remove(self, numbers: Sequence[int]) -> int:
+    def purge(
+        self, page: Sequence[tuple[StoredLetter, bool]], held: set[int], *, dry_run: bool
+    ) -> int:
+        """Take marked letters away for good; how many these are.
+
+        Raises:
+            StoreError: the file cannot be written; all are still there.
+        """
+        del held  # any letter can be taken out of a file
+        marked = [stored.place.number for stored, is_marked in page if is_marked]
+        return len(marked) if dry_run else self.remove(marked)
+
+    def remove(self, numbers: Iterable[int]) -> int:
         """Take letters away for good; how many there were.
 
         Raises:
@@ -257,21 +222,12 @@ class DeadLetterStore:
 
     def _database(self) -> Database:
         if self._opened is None:
-            with _os_errors(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory_of(self.path)
             self._opened = Database(self.path, DEAD_LETTER_MIGRATIONS)
         return self._opened
 
     def _read(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         return self._database().query(sql, *arguments) if self.path.exists() else []
-
-
-@contextlib.contextmanager
-def _os_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
 
 
 def _used(connection: sqlite3.Connection) -> int:
@@ -296,46 +252,40 @@ def _make_room(connection: sqlite3.Connection, size: int) -> int:
 
 def _row(letter: DeadLetter) -> tuple[Any, ...]:
     record = letter.record
-    headers = [(name, None if value is None else value.hex()) for name, value in record.headers]
     return (
-        letter.id, letter.connector, letter.task, letter.stage.value, letter.executing,
-        letter.exception, letter.message, letter.stacktrace, letter.attempts, letter.failed_ms,
-        letter.failed_ms, record.topic, record.partition, record.offset, record.timestamp,
+        letter.id, letter.connector, letter.task, letter.stage, letter.executing, letter.exception,
+        letter.message, letter.stacktrace, letter.attempts, letter.failed_ms, letter.failed_ms,
+        record.topic, record.partition, record.offset, record.timestamp,
         _json(record.source_partition), _json(record.source_offset), record.key, record.value,
-        json.dumps(headers).encode() if headers else None,
+        letter_handling.headers_json(record.headers) if record.headers else None,
     )  # fmt: skip
 
 
 def _stored(row: tuple[Any, ...]) -> StoredLetter:
     number, times, *values = row
-    of = dict(zip((*_HANDLING, *_COLUMNS), values, strict=True))
-    raw_headers = json.loads(of["headers"]) if of["headers"] else ()
-    headers = ((name, text if text is None else bytes.fromhex(text)) for name, text in raw_headers)
+    size = len(letter_handling.COLUMNS)
+    of = dict(zip(_COLUMNS, values[size:], strict=True))
     record = RawRecord(
         topic=of["topic"],
         key=of["key"],
         value=of["value"],
-        headers=tuple(headers),
+        headers=letter_handling.headers_of(of["headers"]),
         partition=of["partition"],
         offset=of["offset"],
         timestamp=of["timestamp"],
         source_partition=_map(of["source_partition"]),
         source_offset=_map(of["source_offset"]),
     )
-    same = ("connector", "task", "executing", "exception", "message", "stacktrace", "attempts",
-            "failed_ms")  # fmt: skip
-    letter = DeadLetter(
-        stage=Stage(of["stage"]), record=record, **{name: of[name] for name in same}
-    )
-    edited = replace(record, key=of["edited_key"], value=of["edited_value"])
+    same = ("connector", "task", "stage", "executing", "exception", "message", "stacktrace",
+            "attempts", "failed_ms")  # fmt: skip
     return StoredLetter(
-        number,
+        in_file(number),
         times,
         of["first_failed_ms"],
-        letter,
-        edited=None if of["edited_ms"] is None else edited,
-        replay_ends={int(p): end for p, end in json.loads(of["replay_ends"] or "{}").items()},
-        **{name: of[name] for name in _HANDLING if name.endswith(("_ms", "_topic"))},
+        DeadLetter(record=record, **{name: of[name] for name in same}),
+        letter_handling.handling_of(values[:size]),
+        name=f"{of['connector']}/{number}/{of['first_failed_ms']}",
+        id=of["id"],
     )
 
 

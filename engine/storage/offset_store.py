@@ -5,10 +5,9 @@ the offset, both as JSON. Rows are found whatever the order of a partition's fie
 carries which process wrote it, so that an older process of a task cannot overwrite a newer one.
 """
 
-import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from urllib.parse import quote
 from engine.api.errors import DataError, IllegalWorkerStateError
 from engine.api.record import Offset, Partition
 from engine.storage.connector_file import connector_file
-from engine.storage.database import Database, StoreError
+from engine.storage.database import Database, StoreError, make_directory_of
 
 OFFSET_MIGRATIONS: Final = (
     """
@@ -146,8 +145,7 @@ class OffsetStore:
 
     def _database(self) -> Database:
         if self._writer is None:
-            with _os_errors(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory_of(self.path)
             self._writer = Database(self.path, OFFSET_MIGRATIONS, durable=False)
             if self._reader is not None:
                 self._reader.close()
@@ -170,14 +168,6 @@ class OffsetStore:
             raise StoreError(f"{self.path}: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
-
-
-@contextlib.contextmanager
-def _os_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
 
 
 def _check(values: Mapping[str, Any], what: str) -> None:

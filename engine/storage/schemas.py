@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from engine.storage.dead_letter_store import DEAD_LETTER_MIGRATIONS
 from engine.storage.herder_database import HERDER_MIGRATIONS
+from engine.storage.letter_notes import NOTE_MIGRATIONS
 from engine.storage.migration import can_go_back, is_usable, schema_of
 from engine.storage.offset_store import OFFSET_MIGRATIONS
 
@@ -16,6 +17,7 @@ _MIGRATIONS: Final = (
     ("herder.db", HERDER_MIGRATIONS),
     ("offsets/*.db", OFFSET_MIGRATIONS),
     ("dead-letters/*.db", DEAD_LETTER_MIGRATIONS),
+    ("dead-letter-notes/*.db", NOTE_MIGRATIONS),
 )
 
 

@@ -47,7 +47,7 @@ class DeadLetterFile:
             ToleranceExceededError: there is no room for it.
         """
         self._waiting.append(letter)
-        self._bytes += letter.record.size + len(letter.stacktrace)
+        self._bytes += letter.record.size + len(letter.stacktrace or "")
         is_much = len(self._waiting) >= _LETTERS_MOST or self._bytes >= _BYTES_MOST
         if is_much and not self.flush(0.0):
             raise RetriableError(f"dead letters cannot be kept in {self._store.path}")
@@ -65,7 +65,7 @@ class DeadLetterFile:
         try:
             dropped = self._store.add(self._waiting, self._limits, now_ms)
         except QueueFullError as error:
-            stage = self._waiting[0].stage
+            stage = self._waiting[0].stage or ""
             raise ToleranceExceededError(
                 stage,
                 f"the queue for dead letters is full: {error}; take letters away, raise "

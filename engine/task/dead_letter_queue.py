@@ -14,6 +14,7 @@ from engine.kafka.fetch import raw_record
 from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.error_policy import Stage
 from engine.model.task_id import TaskId
+from engine.task.record_quarantine import PoisonRecordError
 from engine.task.source_envelope import SourceEnvelopes
 from engine.task.task_plugins import TaskPlugins
 from engine.task.tolerance import RecordFailure
@@ -33,14 +34,14 @@ class DeadLetterQueue:
     ) -> None:
         self._task = task
         self._plugins = plugins
-        self._envelopes = SourceEnvelopes()
+        self._envelopes = SourceEnvelopes(task.connector)
         self._place: Any = None
         self._occurrences: Counter[tuple[Stage, bytes | None]] = Counter()
         self._keep = keep
 
     def report(self, failure: RecordFailure) -> None:
         """Keep the record of a failure."""
-        error, record = failure.error, self._raw(failure.record)
+        error, record = failure.error, self._raw(failure)
         trace = "".join(traceback.format_exception(error))
         message = str(error)
         self._keep(
@@ -70,14 +71,21 @@ class DeadLetterQueue:
         self._occurrences[stage, record.value] += 1
         return self._occurrences[stage, record.value] - 1
 
-    def _raw(self, record: Any) -> RawRecord:
+    def _raw(self, failure: RecordFailure) -> RawRecord:
         """What is kept of a record."""
+        record, before = failure.record, failure.stage
         if isinstance(record, SinkRecord):
             return self._consumed(record) if record.origin is None else raw_record(record.origin)
         if isinstance(record, SourceRecord):
-            return _in_envelope(record, self._envelopes.of_record(record))
+            if isinstance(
+                failure.error, PoisonRecordError
+            ):  # wherever it was: this is its beginning
+                before = Stage.TRANSFORMATION
+            return _in_envelope(record, self._envelopes.of_record(record, before))
         raw = record if isinstance(record, RawRecord) else RawRecord("")  # a poll knows no more
-        return raw if raw.offset is not None else _in_envelope(raw, self._envelopes.of_bytes(raw))
+        if raw.offset is not None:
+            return raw
+        return _in_envelope(raw, self._envelopes.of_bytes(raw, before))
 
     def _consumed(self, record: SinkRecord) -> RawRecord:
         """A record that the task has made itself, converted back as well as possible."""

@@ -13,6 +13,7 @@ from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_admin import TooFewBrokersError, TopicAdmin
 from engine.model.dead_letter import DeadLetter
 from engine.model.error_policy import ErrorPolicy
+from engine.model.letter_context import context_headers
 from engine.model.topic_creation import TopicSettings
 from engine.task.dead_letter_file import DeadLetterFile
 from engine.task.task_life import TaskLife
@@ -141,7 +142,7 @@ class DeadLetterTopic:
         record = letter.record
         headers = list(record.headers)
         if self._policy.context_headers:
-            headers += letter.context_headers()
+            headers += context_headers(letter)
         message: dict[str, Any] = {"value": record.value, "key": record.key}
         if headers:
             message["headers"] = headers

@@ -10,10 +10,10 @@ from engine.api.errors import ConfigError
 from engine.converters.json import JsonConverter
 from engine.model.data_text import at_path
 from engine.model.dead_letter import RawRecord
+from engine.model.stored_letter import StoredLetter
 from engine.plugins.configured import make_converter
 from engine.plugins.registry import Plugins
-from engine.storage.dead_letter_store import StoredLetter
-from engine.task.source_envelope import ENVELOPE
+from engine.task.source_envelope import envelope_of
 
 Data = dict[str, Any]
 """``{"format": "connect" | "json" | "text" | "base64" | "null", "data": …}``."""
@@ -47,12 +47,16 @@ class LetterReader:
         return self.summary(stored)[name]
 
     def summary(self, stored: StoredLetter) -> dict[str, Any]:
-        """What there is to say without the record's data and the stack."""
-        letter, record = stored.letter, stored.letter.record
+        """What there is to say without the record's data and the stack; unknown is None."""
+        letter, record, done = stored.letter, stored.letter.record, stored.handling
         return {
-            "number": stored.number,
+            "letter": str(stored.place),
+            "number": stored.place.number,
+            "queue": stored.queue or "file",
+            "queue_partition": None if stored.place.is_in_file else stored.place.partition,
+            "connector": letter.connector,
             "task": letter.task,
-            "stage": letter.stage.value,
+            "stage": letter.stage,
             "cause": letter.exception,
             "message": letter.message,
             "class": letter.executing,
@@ -60,13 +64,13 @@ class LetterReader:
             "first_time": stored.first_failed_ms,
             "times": stored.times,
             "attempts": letter.attempts,
-            "topic": record.topic,
+            "topic": record.topic or None,
             "partition": record.partition,
             "offset": record.offset,
             "timestamp": record.timestamp,
-            "edited": stored.edited is not None,
-            "replayed": stored.replayed_ms is not None,
-            "replayed_time": stored.replayed_ms,
+            "edited": done.edited_ms is not None,
+            "replayed": stored.is_replayed,
+            "replayed_time": done.replayed_ms,
             "uncertain": stored.is_uncertain,
         }
 
@@ -78,7 +82,7 @@ class LetterReader:
             "source_partition": letter.record.source_partition,
             "source_offset": letter.record.source_offset,
             "stacktrace": letter.stacktrace,
-            "replay_topic": stored.replay_topic,
+            "replay_topic": stored.handling.replay_topic,
             "original": self.data(letter.record),
             **self.data(stored.record),
         }
@@ -109,18 +113,6 @@ class LetterReader:
             return {"format": "connect", "data": None if text is None else json.loads(text)}
         except Exception:  # noqa: BLE001 (a letter may be one because this very thing fails)
             return _guessed(raw)
-
-
-def envelope_of(record: RawRecord) -> dict[str, Any] | None:
-    """The envelope of a source's letter, None where there is none."""
-    if record.value is None or ENVELOPE.encode() not in record.value[:200]:
-        return None
-    try:
-        found = json.loads(record.value)
-    except ValueError:
-        return None
-    is_one = isinstance(found, dict) and found.get("envelope") == ENVELOPE
-    return found if is_one and {"key", "value", "headers"} <= found.keys() else None
 
 
 def _converter_or_none(

@@ -1,25 +1,32 @@
 """Answers what is asked about a connector's dead letters; runs in a plan child."""
 
-import base64
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from engine.api.errors import NotFoundError
-from engine.model.letter_filter import FilterError, all_hold, conditions
-from engine.model.letter_request import MOST_AT_ONCE, LettersRequest, LettersRequestError
+from engine.model.letter_filter import FilterError, conditions
+from engine.model.letter_place import BEGINNING, LetterPlace, place_of
+from engine.model.letter_request import (
+    MOST_AT_ONCE,
+    QUEUES,
+    LettersRequest,
+    LettersRequestError,
+)  # fmt: skip
+from engine.model.stored_letter import StoredLetter
 from engine.plugins.registry import Plugins
-from engine.storage.dead_letter_store import DeadLetterStore, StoredLetter
+from engine.storage import letter_handling
+from engine.task.letter_conversion import FailsAgainError, LetterConversion, NotSendableError
+from engine.task.letter_edit import edited
 from engine.task.letter_reader import LetterReader
-from engine.task.letter_replay import LetterReplay, only_one, portion, replay_client, why_not
+from engine.task.letter_replay import LetterReplay, Portion, only_one, replay_client
+from engine.task.letter_scan import LetterScan
+from engine.task.letter_store import LetterStore, letter_stores
 
-_PAGE: Final = 500
+_MOST_KINDS: Final = 200
+"""Rows of counts in one answer; there are never so many causes that are really different."""
 
 
 class LetterRequests:
@@ -37,8 +44,9 @@ class LetterRequests:
         self._plugins = plugins
         self._config = config
         self._worker = worker
-        self._store = DeadLetterStore(data_dir, self._name)
+        self._data_dir = data_dir
         self._reader = LetterReader(plugins, config, worker)
+        self._stores: list[LetterStore] = []
 
     def answer(self, request: LettersRequest) -> dict[str, Any]:
         """The answer, ready to be JSON.
@@ -46,135 +54,202 @@ class LetterRequests:
         Raises:
             LettersRequestError: the request makes no sense.
             NotFoundError: there is no such letter.
-            StoreError: the file cannot be read or written.
+            ConnectError: the file cannot be read or written, or Kafka does not answer.
         """
         actions: dict[str, Callable[[LettersRequest], dict[str, Any]]] = {
             "list": self._list, "show": self._show, "edit": self._edit, "purge": self._purge,
             "replay": self._replay,
         }  # fmt: skip
+        if request.queue not in QUEUES:
+            raise LettersRequestError(f"Invalid queue {request.queue}: expected {_or(QUEUES)}")
+        self._stores = letter_stores(self._config, self._worker, self._data_dir, request.queue)
         try:
             return actions[request.action](request)
         finally:
-            self._store.close()
+            for store in self._stores:
+                store.close()
 
     # ---- actions ------------------------------------------------------------------------------
 
     def _list(self, request: LettersRequest) -> dict[str, Any]:
-        counts: dict[tuple[str, str], dict[str, Any]] = {}
+        counts: dict[tuple[str | None, ...], dict[str, Any]] = {}
         shown: list[dict[str, Any]] = []
-        limit, following = min(request.limit, MOST_AT_ONCE), None
-        for stored in self._matching(request):
+        limit, is_more = min(request.limit, MOST_AT_ONCE), False
+        listed = max(_place(request.list_after), _place(request.after))
+        scan = self._scan(request)
+        for stored in scan.matching():
             _count(counts, stored)
-            if stored.number <= request.after:
+            if stored.place <= listed:
                 continue
             if len(shown) < limit:
                 shown.append(self._reader.summary(stored))
-            elif following is None:
-                following = shown[-1]["number"] if shown else request.after
+            else:
+                is_more = True
         return {
             "total": sum(each["letters"] for each in counts.values()),
             "counts": sorted(counts.values(), key=lambda each: -each["letters"]),
             "letters": shown,
-            "next": following,
+            "more_after": (shown[-1]["letter"] if shown else str(listed)) if is_more else None,
+            **self._progress(scan),
         }
 
     def _show(self, request: LettersRequest) -> dict[str, Any]:
-        return self._reader.whole(self._letter(request.number))
+        return self._reader.whole(self._letter(_place(request.letter)))
 
     def _edit(self, request: LettersRequest) -> dict[str, Any]:
-        stored = self._letter(request.number)
-        record = stored.record
-        given: dict[str, Any] = {
-            name: _bytes(text, is_base64=request.base64)
-            for name, text in (("key", request.key), ("value", request.value))
-            if not isinstance(text, msgspec.UnsetType)
-        }
-        if request.revert == bool(given):
-            raise LettersRequestError("expected a new key, a new value, or revert")
+        stored = self._letter(_place(request.letter))
+        record = None
+        if not request.revert:
+            record = edited(stored, request)
+        elif request != LettersRequest("edit", letter=request.letter, queue=request.queue,
+                                       base64=request.base64, revert=True):  # fmt: skip
+            raise LettersRequestError("expected changes, or revert, not both")
         if stored.is_uncertain:
             raise LettersRequestError(
-                f"letter {stored.number} is being replayed; it can be edited when that has ended"
+                f"letter {stored.place} is being replayed; it can be edited when that has ended"
             )
-        edited = None if request.revert else replace(record, **given)
-        self._store.edit(stored.number, edited, _now_ms())
-        return self._reader.whole(self._letter(request.number))
+        self._handle([stored], letter_handling.edit(record, _now_ms()))
+        return self._reader.whole(self._letter(stored.place))
 
     def _replay(self, request: LettersRequest) -> dict[str, Any]:
-        if request.dry_run:
-            reasons = Counter(why_not(s, again=request.again) for s in self._matching(request))
-            count = reasons.pop(None, 0)
-            return {"ready": count, "skipped": dict(reasons.most_common())}
-        if not self._store.path.exists():
-            return {"replayed": 0, "confirmed": 0, "refused": [], "uncertain": 0, "next": None}
-        with only_one(self._store.path):
-            ready = (
-                stored
-                for stored in self._matching(request, request.after)
-                if why_not(stored, again=request.again) is None
-            )
-            limit = min(max(request.limit, 1), MOST_AT_ONCE)
-            found = list(itertools.islice(ready, limit + 1))
-            chosen = portion(found[:limit])
-            kind = self._plugins.find("connector", self._config["connector.class"])
-            client = replay_client(kind, self._config, self._worker)
-            sent = LetterReplay(self._store, client, self._name, _now_ms).send(
-                chosen, request.topic
-            )
-            return {**sent, "next": chosen[-1].number if len(chosen) < len(found) else None}
+        conversion = LetterConversion(self._plugins, self._config, self._worker)
+        try:
+            if request.dry_run:
+                return self._count_replay(request, conversion)
+            with only_one(self._data_dir, self._name):
+                return self._send(request, conversion)
+        finally:
+            conversion.close()
+
+    def _count_replay(
+        self, request: LettersRequest, conversion: LetterConversion
+    ) -> dict[str, Any]:
+        scan, portion = self._scan(request, self._is_ours(request)), Portion(request, self._name)
+        reasons: Counter[str] = Counter()
+        ready = 0
+        for stored in scan.matching():
+            try:
+                portion.outgoing(stored, conversion)
+            except NotSendableError as error:
+                reasons[str(error)] += 1
+            else:
+                ready += 1
+        return {"ready": ready, "skipped": dict(reasons.most_common()), **self._progress(scan)}
+
+    def _send(self, request: LettersRequest, conversion: LetterConversion) -> dict[str, Any]:
+        scan, portion = self._scan(request, self._is_ours(request)), Portion(request, self._name)
+        refused: list[dict[str, str]] = []
+        for stored in scan.matching():
+            try:
+                portion.add(stored, conversion)
+            except FailsAgainError as error:
+                refused.append({"letter": str(stored.place), "reason": error.detail})
+            except NotSendableError:
+                continue
+            if portion.is_full or len(refused) >= MOST_AT_ONCE:
+                break
+        kind = self._plugins.find("connector", self._config["connector.class"])
+        client = replay_client(kind, self._config, self._worker)
+        sent = LetterReplay(client, self._handle, _now_ms).send(portion.letters)
+        answer = {**sent, **self._progress(scan)}
+        answer["refused"] = [*refused, *sent["refused"]]
+        if answer.pop("is_to_be_repeated"):
+            answer["next"] = request.after or str(BEGINNING)
+        return answer
 
     def _purge(self, request: LettersRequest) -> dict[str, Any]:
-        numbers = [stored.number for stored in self._matching(request)]
-        removed = 0 if request.dry_run else self._store.remove(numbers)
-        return {"matched": len(numbers), "purged": removed}
+        scan, held = self._scan(request, self._is_ours(request)), set(request.held)
+        matched = purged = 0
+        cuts: dict[str, int] = {}
+        for store, page in scan.pages():
+            matched += sum(is_marked for _, is_marked in page)
+            taken = store.purge(page, held, dry_run=request.dry_run)
+            purged += taken
+            if taken and not store.is_file:
+                last = page[taken - 1][0].place
+                cuts[str(last.partition)] = last.number + 1
+        name = "purgeable" if request.dry_run else "purged"
+        progress = self._progress(scan)
+        return {"matched": matched, name: purged, "held": sorted(held), "cuts": cuts, **progress}
 
     # ---- letters ------------------------------------------------------------------------------
 
-    def _letter(self, number: int) -> StoredLetter:
-        found = self._store.letter(number)
-        if found is None:
-            raise NotFoundError(f"Connector {self._name} has no dead letter {number}")
-        return found
+    def _letter(self, place: LetterPlace) -> StoredLetter:
+        for store in self._stores_of(place):
+            if (found := store.letter(place)) is not None:
+                return found
+        raise NotFoundError(f"Connector {self._name} has no dead letter {place}")
 
-    def _matching(self, request: LettersRequest, after: int = 0) -> Iterator[StoredLetter]:
-        """Letters that are as the conditions say, in order."""
+    def _handle(self, letters: Iterable[StoredLetter], change: letter_handling.Change) -> None:
+        """Remember in each store what was done to its letters."""
+        all_letters = list(letters)
+        for is_in_file in (True, False):
+            some = [each for each in all_letters if each.place.is_in_file is is_in_file]
+            if some:
+                for store in self._stores_of(some[0].place):
+                    store.handle(some, change)
+
+    def _stores_of(self, place: LetterPlace) -> list[LetterStore]:
+        return [store for store in self._stores if store.is_file is place.is_in_file]
+
+    def _scan(
+        self,
+        request: LettersRequest,
+        is_meant: Callable[[StoredLetter], bool] = lambda _: True,
+    ) -> LetterScan:
         try:
             wanted = conditions(request.where, datetime.now(UTC).timestamp())
         except FilterError as error:
             raise LettersRequestError(str(error)) from None
-        while page := self._store.letters(after, _PAGE):
-            for stored in page:
-                after = stored.number
+        return LetterScan(self._stores, self._reader, wanted, _place(request.after), is_meant)
 
-                def field_of(name: str, path: Any, stored: StoredLetter = stored) -> Any:
-                    return self._reader.field(stored, name, path)
+    def _is_ours(self, request: LettersRequest) -> Callable[[StoredLetter], bool]:
+        """Letters of other connectors in the same topic are meant only where they are asked for."""
+        if any(each.lstrip().startswith("connector") for each in request.where):
+            return lambda _: True
+        return lambda stored: stored.letter.connector in (self._name, None)
 
-                if all_hold(wanted, field_of):
-                    yield stored
+    def _progress(self, scan: LetterScan) -> dict[str, Any]:
+        return {
+            "next": scan.next,
+            "seen": scan.seen,
+            "of": sum(store.count() for store in self._stores),
+        }
 
 
-def _count(counts: dict[tuple[str, str], dict[str, Any]], stored: StoredLetter) -> None:
+def _count(counts: dict[tuple[str | None, ...], dict[str, Any]], stored: StoredLetter) -> None:
     letter = stored.letter
+    kind = (letter.connector, letter.stage, letter.exception)
+    if kind not in counts and len(counts) >= _MOST_KINDS:
+        kind = (None, None, "…")
     found = counts.setdefault(
-        (letter.stage, letter.exception),
+        kind,
         {
-            "stage": letter.stage.value, "cause": letter.exception, "letters": 0, "times": 0,
-            "replayed": 0, "first_time": stored.first_failed_ms, "last_time": letter.failed_ms,
+            "connector": kind[0], "stage": kind[1], "cause": kind[2], "letters": 0, "times": 0,
+            "replayed": 0, "first_time": None, "last_time": None,
         },
     )  # fmt: skip
     found["letters"] += 1
     found["times"] += stored.times
-    found["replayed"] += stored.replayed_ms is not None
-    found["first_time"] = min(found["first_time"], stored.first_failed_ms)
-    found["last_time"] = max(found["last_time"], letter.failed_ms)
+    found["replayed"] += stored.is_replayed
+    for name, time, choose in (
+        ("first_time", stored.first_failed_ms, min),
+        ("last_time", letter.failed_ms, max),
+    ):
+        if time is not None:
+            found[name] = time if found[name] is None else choose(found[name], time)
 
 
-def _bytes(text: str | None, *, is_base64: bool) -> bytes | None:
-    if text is None or not is_base64:
-        return None if text is None else text.encode()
+def _place(text: str) -> LetterPlace:
     try:
-        return base64.b64decode(text, validate=True)
+        return place_of(text) if text else BEGINNING
     except ValueError as error:
-        raise LettersRequestError(f"{text[:40]} is no base64: {error}") from None
+        raise LettersRequestError(str(error)) from None
+
+
+def _or(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}"
 
 
 def _now_ms() -> int:

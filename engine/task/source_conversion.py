@@ -8,7 +8,7 @@ from engine.api.record import Headers, SourceBatch, SourceRecord
 from engine.model.error_policy import Stage
 from engine.task.column_bytes import column_bytes
 from engine.task.task_plugins import TaskPlugins
-from engine.task.tolerance import Failed, RetryWithToleranceOperator
+from engine.task.tolerance import Failed, Judge
 
 Message = dict[str, Any]
 
@@ -45,7 +45,7 @@ class SourceConversion:
     def __init__(
         self,
         plugins: TaskPlugins,
-        operator: RetryWithToleranceOperator,
+        operator: Judge,
         *,
         keep_records: bool = False,
     ) -> None:

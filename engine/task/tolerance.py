@@ -49,6 +49,15 @@ class ErrorReporter(Protocol):
         """Take note of it."""
 
 
+class Judge(Protocol):
+    """Carries out what is done to records, and decides about those that fail."""
+
+    def execute(
+        self, stage: Stage, executing: type, operation: Callable[[], T], record: Any
+    ) -> T | Failed:
+        """The operation's result, or FAILED when its record is to be skipped."""
+
+
 class RetryWithToleranceOperator:
     """Tries operations on records and decides about those that fail.
 

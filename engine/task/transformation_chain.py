@@ -9,7 +9,7 @@ from engine.api.transformation import Predicate, Record, Transformation
 from engine.model.error_policy import Stage
 from engine.plugins.configured import make_predicate, make_transformation
 from engine.plugins.registry import Plugins
-from engine.task.tolerance import Failed, RetryWithToleranceOperator
+from engine.task.tolerance import Failed, Judge
 
 BEAT_EVERY: Final = 64
 """Records between two beats of the loop: one that takes too long is stuck, many are work."""
@@ -39,7 +39,7 @@ class TransformationChain:
     def __bool__(self) -> bool:
         return bool(self._steps)
 
-    def apply(self, record: Record, operator: RetryWithToleranceOperator) -> Record | Failed | None:
+    def apply(self, record: Record, operator: Judge) -> Record | Failed | None:
         """The record after all steps, None when one dropped it, FAILED when it is given up.
 
         Raises:
@@ -63,7 +63,7 @@ class TransformationChain:
     def _step(
         step: TransformationStep,
         record: Record,
-        operator: RetryWithToleranceOperator,
+        operator: Judge,
         original: Record,
     ) -> Record | Failed | None:
         """One step; whoever hears of a failure hears of the record as it was before the first."""

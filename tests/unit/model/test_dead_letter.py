@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.error_policy import Stage
+from engine.model.letter_context import context_headers, letter_of
 
 CONSUMED = RawRecord("orders", b"k", b"v", (("h", b"1"),), partition=2, offset=17, timestamp=5)
 
@@ -17,7 +18,7 @@ def letter(record: RawRecord = CONSUMED, stage: Stage = Stage.VALUE_CONVERTER) -
 
 
 def test_the_headers_are_upstreams_in_upstreams_order() -> None:
-    assert letter().context_headers() == [
+    assert context_headers(letter()) == [
         ("__connect.errors.topic", b"orders"),
         ("__connect.errors.partition", b"2"),
         ("__connect.errors.offset", b"17"),
@@ -28,16 +29,19 @@ def test_the_headers_are_upstreams_in_upstreams_order() -> None:
         ("__connect.errors.exception.class.name", b"engine.api.errors.DataError"),
         ("__connect.errors.exception.message", b"no JSON"),
         ("__connect.errors.exception.stacktrace", "Traceback …".encode()),
+        ("__engine.errors.time", b"1700000000000"),
+        ("__engine.errors.attempts", b"1"),
+        ("__engine.errors.id", b"orders-2@17 VALUE_CONVERTER"),
     ]
 
 
 def test_an_exception_without_a_message_has_a_header_without_a_value() -> None:
-    headers = dict(replace(letter(), message=None).context_headers())
+    headers = dict(context_headers(replace(letter(), message=None)))
     assert headers["__connect.errors.exception.message"] is None
 
 
 def test_a_sources_record_stands_nowhere_in_kafka_yet() -> None:
-    names = [name for name, _ in letter(RawRecord("lines", value=b"{}")).context_headers()]
+    names = [name for name, _ in context_headers(letter(RawRecord("lines", value=b"{}")))]
     assert names[:2] == ["__connect.errors.topic", "__connect.errors.connector.name"]
 
 
@@ -64,3 +68,41 @@ def test_a_long_trace_keeps_its_end() -> None:
     cut = shorten_trace("x" * 100_000 + "the cause")
     assert len(cut) < 20_000
     assert cut.endswith("the cause")
+
+
+def as_kept(made: DeadLetter, *more: tuple[str, bytes | None]) -> RawRecord:
+    """As a dead letter topic has it."""
+    record = made.record
+    headers = (*record.headers, *more, *context_headers(made))
+    return replace(record, topic="dlq", partition=0, offset=3, headers=headers)
+
+
+def test_a_letter_is_read_as_it_was_written() -> None:
+    assert letter_of(as_kept(letter())) == (letter(), letter().id)
+    source = letter(RawRecord("lines", value=b"{}"))
+    equal = replace(source, occurrence=1)
+    assert letter_of(as_kept(equal)) == (source, equal.id)
+
+
+def test_a_letter_of_kafka_connect_is_understood() -> None:
+    """It says neither when nor how often the record was tried."""
+    theirs = [each for each in context_headers(letter()) if each[0].startswith("__connect")]
+    kept = replace(as_kept(letter()), headers=(*CONSUMED.headers, *theirs))
+    assert letter_of(kept) == (replace(letter(), attempts=None, failed_ms=None), letter().id)
+
+
+def test_a_record_without_context_is_a_letter_of_which_little_is_known() -> None:
+    found, its_id = letter_of(replace(CONSUMED, topic="dlq"))
+    assert (found.stage, found.connector, found.record.topic, its_id) == (None, None, "", None)
+    assert found.record.headers == CONSUMED.headers
+
+
+def test_of_a_letter_that_was_one_before_the_last_failure_is_told() -> None:
+    """The headers of the first belong to the record, whichever engine wrote them."""
+    before = replace(letter(stage=Stage.TASK_PUT), message="before")
+    theirs = [each for each in context_headers(letter()) if each[0].startswith("__connect")]
+    inner = tuple(context_headers(before))
+    for last in (theirs, context_headers(letter())):
+        found, _ = letter_of(replace(CONSUMED, headers=(*CONSUMED.headers, *inner, *last)))
+        assert found.message == "no JSON"
+        assert found.record.headers == (*CONSUMED.headers, *inner)

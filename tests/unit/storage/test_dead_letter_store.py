@@ -41,7 +41,7 @@ def test_a_letter_comes_back_as_it_was(store: DeadLetterStore, tmp_path: Path) -
     store.close()
     found = DeadLetterStore(tmp_path, "c/1").letters()
     assert [each.letter for each in found] == given
-    assert [(each.number, each.times) for each in found] == [(1, 1), (2, 1), (3, 1)]
+    assert [(each.place.number, each.times) for each in found] == [(1, 1), (2, 1), (3, 1)]
 
 
 def test_reading_makes_no_file(store: DeadLetterStore) -> None:
@@ -55,7 +55,7 @@ def test_what_fails_again_in_the_same_way_is_one_letter(store: DeadLetterStore) 
     store.add([letter(1), letter(2)], LIMITS, NOW)
     store.add([letter(1, failed_ms=NOW + 5, message="again")], LIMITS, NOW)
     first, second = store.letters()
-    assert (first.number, first.times, first.first_failed_ms) == (1, 2, NOW)
+    assert (first.place.number, first.times, first.first_failed_ms) == (1, 2, NOW)
     assert (first.letter.failed_ms, first.letter.message) == (NOW + 5, "again")
     assert second.times == 1
 
@@ -63,11 +63,11 @@ def test_what_fails_again_in_the_same_way_is_one_letter(store: DeadLetterStore) 
 def test_pages_counts_and_removal(store: DeadLetterStore) -> None:
     store.add([letter(i) for i in range(10)], LIMITS, NOW)
     store.add([letter(10, stage=Stage.TRANSFORMATION)], LIMITS, NOW)
-    assert [each.number for each in store.letters(after=7, limit=2)] == [8, 9]
+    assert [each.place.number for each in store.letters(after=7, limit=2)] == [8, 9]
     assert store.counts() == {("TASK_PUT", "ValueError"): 10, ("TRANSFORMATION", "ValueError"): 1}
     assert store.remove([1, 2, 99]) == 2
     store.add([letter(11)], LIMITS, NOW)
-    assert [each.number for each in store.letters()] == list(range(3, 13))
+    assert [each.place.number for each in store.letters()] == list(range(3, 13))
 
 
 def test_old_letters_go_when_new_ones_come(store: DeadLetterStore) -> None:

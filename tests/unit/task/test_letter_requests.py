@@ -1,5 +1,7 @@
 """Dead letters of the file, asked for as REST does."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from engine.model.error_policy import QueueLimits, Stage
 from engine.model.letter_request import LettersRequest, LettersRequestError
 from engine.plugins.registry import Plugins
 from engine.storage.dead_letter_store import DeadLetterStore
-from engine.task.letter_replay import outgoing_of
+from engine.storage.letter_handling import begin_replay, end_replay
 from engine.task.letter_requests import LetterRequests
 from engine.task.source_envelope import SourceEnvelopes
 
@@ -63,9 +65,9 @@ def test_letters_are_counted_by_cause_the_most_first(tmp_path: Path) -> None:
 def test_a_list_is_read_in_portions(tmp_path: Path) -> None:
     keep(tmp_path, *map(letter, range(5)))
     first = ask(tmp_path, "list", limit=2)
-    assert (len(first["letters"]), first["next"], first["total"]) == (2, 2, 5)
-    last = ask(tmp_path, "list", limit=3, after=2)
-    assert ([each["number"] for each in last["letters"]], last["next"]) == ([3, 4, 5], None)
+    assert (len(first["letters"]), first["more_after"], first["total"]) == (2, "2", 5)
+    last = ask(tmp_path, "list", limit=3, list_after="2")
+    assert ([each["number"] for each in last["letters"]], last["more_after"]) == ([3, 4, 5], None)
 
 
 def test_data_is_decoded_by_the_connectors_converters_or_guessed(tmp_path: Path) -> None:
@@ -74,12 +76,12 @@ def test_data_is_decoded_by_the_connectors_converters_or_guessed(tmp_path: Path)
         tmp_path, letter(0, key=b"k", value=schema, headers=(("h", b"1"),)),
         letter(1, value=b"{bad"), letter(2, value=b"\xff"), letter(3, value=None),
     )  # fmt: skip
-    shown = ask(tmp_path, "show", number=1)
+    shown = ask(tmp_path, "show", letter="1")
     assert shown["key"] == {"format": "connect", "data": "k"}
     assert shown["value"] == {"format": "connect", "data": 5}
     assert shown["headers"] == [{"name": "h", "format": "text", "data": "1"}]
     assert shown["stacktrace"] == "Traceback\nValueError"
-    values = [ask(tmp_path, "show", number=number)["value"] for number in (2, 3, 4)]
+    values = [ask(tmp_path, "show", letter=str(number))["value"] for number in (2, 3, 4)]
     assert values == [
         {"format": "text", "data": "{bad"}, {"format": "base64", "data": "/w=="},
         {"format": "null", "data": None},
@@ -95,7 +97,7 @@ def test_a_sources_letter_is_shown_as_its_record(tmp_path: Path) -> None:
         source_offset={"position": 3},
     )  # fmt: skip
     keep(tmp_path, DeadLetter("c", 0, Stage.TRANSFORMATION, "T", "E", None, "", 1, 5, raw))
-    shown = ask(tmp_path, "show", number=1)
+    shown = ask(tmp_path, "show", letter="1")
     assert shown["value"] == {"format": "connect", "data": "Ann"}
     assert shown["source_offset"] == {"position": 3}
     assert ask(tmp_path, "list", where=("value=Ann",))["total"] == 1
@@ -103,31 +105,33 @@ def test_a_sources_letter_is_shown_as_its_record(tmp_path: Path) -> None:
 
 def test_an_edited_value_stands_beside_the_original_until_it_is_taken_back(tmp_path: Path) -> None:
     keep(tmp_path, letter(0, key=b"k", value=b"old"))
-    shown = ask(tmp_path, "edit", number=1, value="new")
+    shown = ask(tmp_path, "edit", letter="1", value="new")
     assert shown["value"]["data"] == "new"
     assert shown["key"]["data"] == "k"
     assert shown["original"]["value"]["data"] == "old"
-    assert ask(tmp_path, "edit", number=1, key=None)["value"]["data"] == "new"
+    assert ask(tmp_path, "edit", letter="1", key=None)["value"]["data"] == "new"
     assert ask(tmp_path, "list", where=("edited=true", "key=null"))["total"] == 1
-    back = ask(tmp_path, "edit", number=1, revert=True)
+    back = ask(tmp_path, "edit", letter="1", revert=True)
     assert (back["value"]["data"], back["key"]["data"], back["edited"]) == ("old", "k", False)
 
 
 def test_an_edit_says_what_it_needs(tmp_path: Path) -> None:
     keep(tmp_path, letter(0))
     with pytest.raises(LettersRequestError, match="expected a new key"):
-        ask(tmp_path, "edit", number=1)
+        ask(tmp_path, "edit", letter="1")
     with pytest.raises(LettersRequestError, match="is no base64"):
-        ask(tmp_path, "edit", number=1, value="ä", base64=True)
+        ask(tmp_path, "edit", letter="1", value="ä", base64=True)
     with pytest.raises(NotFoundError, match="Connector c has no dead letter 9"):
-        ask(tmp_path, "edit", number=9, value="x")
+        ask(tmp_path, "edit", letter="9", value="x")
 
 
 def test_letters_are_purged_by_condition(tmp_path: Path) -> None:
     store = keep(tmp_path, *map(letter, range(4)))
     asked = {"where": ("offset>=2",)}
-    assert ask(tmp_path, "purge", dry_run=True, **asked) == {"matched": 2, "purged": 0}
-    assert ask(tmp_path, "purge", **asked) == {"matched": 2, "purged": 2}
+    same = {"matched": 2, "held": [], "cuts": {}, "next": None, "seen": 4}
+    purgeable, purged = same | {"purgeable": 2, "of": 4}, same | {"purged": 2, "of": 2}
+    assert ask(tmp_path, "purge", dry_run=True, **asked) == purgeable
+    assert ask(tmp_path, "purge", **asked) == purged
     assert [each.letter.record.offset for each in store.letters()] == [0, 1]
 
 
@@ -144,22 +148,49 @@ def test_a_dry_run_says_what_would_not_be_sent_and_why(tmp_path: Path) -> None:
         tmp_path, letter(0), letter(1, headers=marked), letter(2, stage=Stage.KAFKA_CONSUME),
         DeadLetter("c", 0, Stage.TRANSFORMATION, "T", "E", None, "", 1, 5, source), letter(4),
     )  # fmt: skip
-    store.begin_replay([5], "t", {0: 5}, 1)
+    fifth = store.letters()[4:]
+    store.handle(fifth, begin_replay("t", {0: 5}, 1))
     assert ask(tmp_path, "list", where=("uncertain=true",))["total"] == 1
-    store.end_replay([5], 2)
-    assert ask(tmp_path, "replay", dry_run=True) == {
-        "ready": 1,
-        "skipped": {
-            "failed again after a replay": 1,
-            "the record itself could not be read": 1,
-            "a source's record that was never converted to bytes": 1,
-            "replayed already": 1,
-        },
+    store.handle(fifth, end_replay(2))
+    found = ask(tmp_path, "replay", dry_run=True)
+    assert found["ready"] == 2
+    assert found["skipped"] == {
+        "failed again after a replay": 1,
+        "the record itself could not be read": 1,
+        "replayed already": 1,
     }
-    assert ask(tmp_path, "replay", dry_run=True, again=True)["ready"] == 3
+    assert ask(tmp_path, "replay", dry_run=True, again=True)["ready"] == 4
+    ask(tmp_path, "edit", letter="2", value="mended")
+    assert ask(tmp_path, "replay", dry_run=True)["ready"] == 3
 
 
-def test_bytes_that_kafka_refused_are_what_a_sources_letter_sends() -> None:
-    refused = RawRecord("t", key=None, value=b"\xff", headers=(("h", b"1"),), partition=2)
-    sent = outgoing_of(RawRecord("t", value=SourceEnvelopes.of_bytes(refused)))
-    assert sent == refused
+def test_headers_are_edited_beside_the_original(tmp_path: Path) -> None:
+    keep(tmp_path, letter(0, key=b"k", headers=(("a", b"1"), ("b", b"2"), ("a", b"3"))))
+    shown = ask(tmp_path, "edit", letter="1", headers={"a": "x", "c": None}, remove_headers=("b",))
+    assert [(each["name"], each["data"]) for each in shown["headers"]] == [("a", "x"), ("c", None)]
+    assert [each["data"] for each in shown["original"]["headers"]] == ["1", "2", "3"]
+    assert shown["value"] == shown["original"]["value"]
+    with pytest.raises(LettersRequestError, match="no header z; headers of the letter: a, c"):
+        ask(tmp_path, "edit", letter="1", remove_headers=("z",))
+    again = ask(tmp_path, "edit", letter="1", value="new")
+    assert [each["name"] for each in again["headers"]] == ["a", "c"]
+    back = ask(tmp_path, "edit", letter="1", revert=True)
+    assert back["headers"] == back["original"]["headers"]
+
+
+def test_a_letter_or_a_queue_that_cannot_be_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LettersRequestError, match="x is no letter; expected a number, or PART"):
+        ask(tmp_path, "show", letter="x")
+    with pytest.raises(LettersRequestError, match="expected all, file or topic"):
+        ask(tmp_path, "list", queue="disk")
+
+
+def test_a_file_from_before_headers_could_be_edited_is_read(tmp_path: Path) -> None:
+    """An edit that was made then left the headers alone."""
+    keep(tmp_path, letter(0, headers=(("h", b"1"),)))
+    ask(tmp_path, "edit", letter="1", value="new")
+    path = DeadLetterStore(tmp_path, "c").path
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE handling SET headers = NULL")
+        connection.commit()
+    assert [each["name"] for each in ask(tmp_path, "show", letter="1")["headers"]] == ["h"]

@@ -26,8 +26,10 @@ def test_everything_that_is_known_of_a_record_is_in_its_envelope() -> None:
     header = (("h", SchemaAndValue(STRING, "x")),)
     made = record("v", value_schema=STRING, key=1, partition=2, timestamp=5, headers=header)
     string = {"type": "string", "optional": False}
-    assert opened(SourceEnvelopes().of_record(made)) == {
+    assert opened(SourceEnvelopes("c").of_record(made, "TRANSFORMATION")) == {
         "envelope": "engine.source-record.v1",
+        "connector": "c",
+        "before": "TRANSFORMATION",
         "topic": "t",
         "partition": 2,
         "timestamp": 5,
@@ -63,7 +65,7 @@ def test_an_offset_that_is_no_json_is_legible_too() -> None:
 
 def test_converted_bytes_stay_the_bytes_they_are() -> None:
     raw = RawRecord("t", None, b"\x00\xff", (("h", None),), source_offset={"p": 1})
-    found = opened(SourceEnvelopes.of_bytes(raw))
+    found = opened(SourceEnvelopes().of_bytes(raw))
     assert base64.b64decode(found["value"]["base64"]) == b"\x00\xff"
     assert (
         found["key"]
