@@ -39,6 +39,9 @@ _WRITE: Final = """
         generation = excluded.generation
     WHERE offsets.task != excluded.task OR offsets.generation <= excluded.generation
 """
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_PLAIN: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ESCAPED: Final = json.JSONEncoder(separators=(",", ":"))
 _BY_HAND: Final = -1
 """The task of rows that somebody set through the REST API."""
 
@@ -182,14 +185,14 @@ def _check(values: Mapping[str, Any], what: str) -> None:
 
 
 def _canonical(partition: Partition) -> str:
-    return json.dumps(dict(partition), sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(dict(partition))
 
 
 def _json(value: Any) -> str:
     """JSON as Kafka Connect writes it; a file name that is not UTF-8 keeps its escapes."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _PLAIN.encode(value)
     try:
         text.encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
+        return _ESCAPED.encode(value)
     return text

@@ -92,8 +92,8 @@ def plan(_fork: Fork, descriptors: Sequence[int]) -> int:
 def _run(runtime: TaskRuntime, confinement: Confinement) -> None:
     join(confinement)
     plugins = Plugins()
-    assignment = runtime.assignment = _resolved(plugins, runtime)
-    runtime.config, runtime.task_config = assignment.connector_config, assignment.config
+    resolve(runtime, plugins)
+    assignment = runtime.assignment
     runtime.handle_signals(loop_config(assignment.worker, runtime.config).stop_within)
     limit(limits(assignment.worker, runtime.config), confinement)
     log_sequence.configure(
@@ -107,24 +107,30 @@ def _run(runtime: TaskRuntime, confinement: Confinement) -> None:
     TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
         _LOCK_PATIENCE
     )
-    _worker_task(runtime, plugins).run()
+    worker_task(runtime, plugins).run()
 
 
-def _resolved(plugins: Plugins, runtime: TaskRuntime) -> TaskAssignment:
-    """The assignment with the values of its placeholders; this process alone sees them."""
+def resolve(runtime: TaskRuntime, plugins: Plugins) -> None:
+    """Put values in the place of the assignment's placeholders; this process alone sees them."""
     assignment = runtime.assignment
     transformer = ConfigTransformer(plugins, assignment.worker, runtime.secrets)
     for config in (assignment.worker, assignment.connector_config, assignment.config):
         runtime.secrets.add_config(config)
-    return msgspec.structs.replace(
+    runtime.assignment = assignment = msgspec.structs.replace(
         assignment,
         worker=transformer.resolve(assignment.worker),
         connector_config=transformer.resolve(assignment.connector_config),
         config=transformer.resolve(assignment.config),
     )
+    runtime.config, runtime.task_config = assignment.connector_config, assignment.config
 
 
-def _worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | WorkerSinkTask:
+def worker_task(runtime: TaskRuntime, plugins: Plugins) -> WorkerSourceTask | WorkerSinkTask:
+    """The loop around a new instance of the connector's task; nothing is opened yet.
+
+    Raises:
+        ConfigError: the configuration cannot work.
+    """
     connector: Connector = plugins.find("connector", runtime.config["connector.class"])()
     runtime.secrets.add_config(runtime.config, connector.config())
     task: Any = connector.task_class()()

@@ -83,7 +83,10 @@ def _set_io_level(level: int) -> None:
 
 def _offer_ourselves_first() -> None:
     path = "/proc/self/oom_score_adj"
-    with contextlib.suppress(OSError, ValueError), open(path, "r+", encoding="ascii") as file:
-        score = min(1000, int(file.read()) + _OOM_SCORE)
-        file.seek(0)
-        file.write(str(score))
+    with contextlib.suppress(OSError, ValueError):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # no decoder, no buffers: every task does this
+        try:
+            score = min(1000, int(os.read(fd, 16)) + _OOM_SCORE)
+            os.pwrite(fd, str(score).encode(), 0)
+        finally:
+            os.close(fd)

@@ -8,16 +8,20 @@ imports left in the allocators' pages are filled, so that what a task allocates 
 import ctypes
 import os
 import socket
+from pathlib import Path
 from typing import Final
 
-from engine.api.task import SourceTask
+from engine.model.limit_config import limits
+from engine.model.log_config import log_level
+from engine.model.loop_config import loop_config
 from engine.model.slot import SLOT_BYTES, Slot
+from engine.model.task_id import TaskId
 from engine.plugins.registry import Plugins
+from engine.task.bootstrap import resolve, worker_task
+from engine.task.lock import TaskLock
 from engine.task.runtime import TaskRuntime
-from engine.task.sink_loop import WorkerSinkTask
-from engine.task.source_loop import WorkerSourceTask
-from engine.task.task_plugins import TaskPlugins
 from engine.wire.channel import Channel
+from engine.wire.sealed import seal, unseal
 from engine.wire.task_message import SupervisorToTask, TaskAssignment
 
 _TIMES: Final = 10
@@ -51,17 +55,21 @@ def rehearse() -> None:
 
 def _start(config: dict[str, str]) -> None:
     ours, theirs = socket.socketpair()
-    assignment = TaskAssignment(config["name"], 0, "source", _WORKER, config, config, os.devnull)
+    sealed = seal(
+        TaskAssignment(config["name"], 0, "source", _WORKER, config, config, os.devnull), "r"
+    )
     slot = Slot(memoryview(bytearray(SLOT_BYTES)))
-    runtime = TaskRuntime(assignment, 1, slot, Channel(ours, SupervisorToTask))
+    channel = Channel(ours, SupervisorToTask)
+    runtime = TaskRuntime(unseal(sealed, TaskAssignment), 1, slot, channel)
     plugins = Plugins()
-    task = plugins.find("connector", config["connector.class"])().task_class()()
-    task_plugins = TaskPlugins.make(plugins, config, _WORKER)
-    if isinstance(task, SourceTask):
-        WorkerSourceTask(runtime, task, task_plugins)
-    else:
-        WorkerSinkTask(runtime, task, task_plugins)
+    resolve(runtime, plugins)
+    loop_config(_WORKER, config)
+    limits(_WORKER, config)
+    log_level(_WORKER, config)
+    TaskLock(Path(os.devnull), TaskId(config["name"], 0))
+    worker_task(runtime, plugins)
     runtime.beat()
+    os.close(sealed)
     runtime.take_orders()
     ours.close()
     theirs.close()

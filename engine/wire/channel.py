@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Sequence
+from functools import cache
 from types import UnionType
 from typing import Any, Generic, TypeVar
 
@@ -38,7 +39,7 @@ class Channel(Generic[M]):
 
     def __init__(self, sock: socket.socket, receives: "type[M] | UnionType") -> None:
         self.sock = sock
-        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(receives)
+        self._decoder = _decoder(receives)
 
     @staticmethod
     def pair() -> tuple[socket.socket, socket.socket]:
@@ -99,6 +100,11 @@ class Channel(Generic[M]):
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
+
+
+@cache
+def _decoder(receives: Any) -> "msgspec.msgpack.Decoder[Any]":
+    return msgspec.msgpack.Decoder(receives)
 
 
 def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:

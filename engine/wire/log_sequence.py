@@ -7,7 +7,7 @@ The other end of the pipe is the supervisor, see :mod:`engine.model.log_line`. A
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -36,23 +36,27 @@ def configure(level: str = "info", **bound: Any) -> None:
         level: the least that is written, until :func:`set_levels` says otherwise.
         bound: what every event is to carry (``connector``, ``task``).
     """
-    structlog = _structlog()
-    _STATE.default, _STATE.root, _STATE.by_name = level, None, {}
+    _STATE.default, _STATE.root, _STATE.by_name, _STATE.bound = level, None, {}, bound
+    if not _STATE.is_connected:  # a task inherits this from the zygote
+        _connect(_structlog())
+        _STATE.is_connected = True
+    _let_through()
+
+
+def _connect(structlog: Any) -> None:
+    """Lead structlog and :mod:`logging` here."""
     structlog.configure(
         processors=[
             _drop_unwanted,
             structlog.processors.add_log_level,
-            _binder(bound),
+            _bind,
             structlog.processors.format_exc_info,
             _encode,
         ],
-        wrapper_class=_wrapper(),
         logger_factory=_Writer,
         cache_logger_on_first_use=False,  # levels may change
     )
-    handler = _StandardHandler(structlog)
-    least = max(number_of(level), logging.INFO)
-    logging.basicConfig(handlers=[handler], level=least, force=True)
+    logging.basicConfig(handlers=[_StandardHandler(structlog)], force=True)
 
 
 def hide(secrets: Secrets) -> None:
@@ -98,10 +102,23 @@ def set_levels(levels: Mapping[str, str]) -> None:
     _STATE.root = levels.get(ROOT)
     for name, level in _STATE.by_name.items():
         logging.getLogger(name).setLevel(number_of(level))
+    _let_through()
+
+
+def _let_through() -> None:
+    """Let pass what the levels say, and spend nothing on what is less severe than all of them."""
     # libraries are as talkative as we are only when somebody asks for it
-    least = max(number_of(_STATE.default), logging.INFO)
-    logging.getLogger().setLevel(number_of(_STATE.root) if _STATE.root else least)
-    _structlog().configure(wrapper_class=_wrapper())
+    libraries = _STATE.root or _STATE.default
+    root, level = logging.getLogger(), number_of(libraries)
+    level = level if _STATE.root else max(level, logging.INFO)
+    if root.level != level:
+        root.setLevel(level)
+    least = min(number_of(each) for each in (libraries, *_STATE.by_name.values()))
+    least = min(max(least, logging.DEBUG), logging.CRITICAL)  # structlog knows no others
+    if _STATE.least != least:
+        structlog = _structlog()
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
+        _STATE.least = least
 
 
 @dataclass(slots=True)
@@ -112,20 +129,15 @@ class _State:
     root: str | None = None
     by_name: Mapping[str, str] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
+    bound: Mapping[str, Any] = field(default_factory=dict)
+    least: int = logging.NOTSET
+    is_connected: bool = False
 
     def number(self, logger: str) -> int:
         return number_of(effective(self.by_name, logger, self.root or self.default))
 
 
 _STATE: Final = _State()
-
-
-def _wrapper() -> Any:
-    """Methods for the least severe level that any logger writes; the others do nothing."""
-    every = (_STATE.root or _STATE.default, *_STATE.by_name.values())
-    least = min(map(number_of, every))
-    # structlog knows no others
-    return _structlog().make_filtering_bound_logger(min(max(least, logging.DEBUG), 50))
 
 
 def _drop_unwanted(logger: "_Writer", method: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -165,12 +177,9 @@ class _Writer:
     trace = debug = info = warning = warn = error = exception = critical = fatal = log = msg
 
 
-def _binder(bound: dict[str, Any]) -> Callable[[Any, str, dict[str, Any]], dict[str, Any]]:
-    def bind(logger: _Writer, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"timestamp": now, "logger": logger.name, **bound, **event}
-
-    return bind
+def _bind(logger: _Writer, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"timestamp": now, "logger": logger.name, **_STATE.bound, **event}
 
 
 def _encode(

@@ -2,7 +2,8 @@
 
 import fcntl
 import os
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,4 +34,11 @@ def is_filled(fd: int) -> bool:
 
 def unseal(fd: int, kind: type[T]) -> T:
     """The value behind such a descriptor, which stays open and may be read again."""
-    return msgspec.msgpack.decode(os.pread(fd, os.fstat(fd).st_size, 0), type=kind)
+    value: T = _decoder(kind).decode(os.pread(fd, os.fstat(fd).st_size, 0))
+    return value
+
+
+@cache
+def _decoder(kind: Any) -> "msgspec.msgpack.Decoder[Any]":
+    """Reading the types' annotations is most of a first decoding: the zygote does it for all."""
+    return msgspec.msgpack.Decoder(kind)
