@@ -23,6 +23,7 @@ import setproctitle
 from engine.model.exit_status import EXIT_LOST_PARENT, EXIT_OK, EXIT_SOFTWARE
 from engine.plugins.built_in import BUILT_IN
 from engine.task.deferred_module import deferred
+from engine.task.fork import Forker
 from engine.task.identity import assume
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
@@ -60,6 +61,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the supervisor ends it with SIGKILL
     setproctitle.setproctitle("engine: zygote")
     gc.disable()  # what is imported stays; a task collects for itself
+    forker = Forker()
     sock = socket.socket(fileno=int(argv[0]))
     channel: Channel[SupervisorToZygote] = Channel(sock, SupervisorToZygote)
     try:
@@ -76,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     _taken = _rehearse()
     gc.freeze()  # what is shared stays shared: no collection writes into these pages
     channel.send(ZygoteReady(os.getpid()))
-    while _serve(channel, entries):
+    while _serve(channel, entries, forker):
         pass
     return EXIT_OK
 
@@ -93,14 +95,16 @@ def _rehearse() -> list[object]:
     return fill_holes()
 
 
-def _serve(channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry]) -> bool:
+def _serve(
+    channel: "Channel[SupervisorToZygote]", entries: dict[str, Entry], forker: Forker
+) -> bool:
     """Answer one request; False when there will be no more."""
     received = channel.receive()
     if received is None:
         return False
     fork, descriptors = received
     if isinstance(fork, Fork):
-        _fork(channel, fork, descriptors, entries[fork.kind])
+        _fork(channel, forker, fork, descriptors, entries[fork.kind])
     return True
 
 
@@ -150,17 +154,21 @@ def _other_threads() -> list[str]:
 
 
 def _fork(
-    channel: "Channel[SupervisorToZygote]", fork: Fork, descriptors: Sequence[int], entry: Entry
+    channel: "Channel[SupervisorToZygote]",
+    forker: Forker,
+    fork: Fork,
+    descriptors: Sequence[int],
+    entry: Entry,
 ) -> None:
     """Make a process whose parent is the supervisor: fork twice, and let the middle one end."""
     try:
-        middle = os.fork()
+        middle = forker.fork()
     except OSError as error:
         _close(descriptors)
         channel.send(ForkFailed(fork.token, f"fork: {error.strerror}"))
         return
     if middle == 0:
-        _be_middle(channel, fork, descriptors, entry)
+        _be_middle(channel, forker, fork, descriptors, entry)
     _close(descriptors)
     _pid, status = os.waitpid(middle, 0)
     if status != 0:
@@ -168,11 +176,15 @@ def _fork(
 
 
 def _be_middle(
-    channel: "Channel[SupervisorToZygote]", fork: Fork, descriptors: Sequence[int], entry: Entry
+    channel: "Channel[SupervisorToZygote]",
+    forker: Forker,
+    fork: Fork,
+    descriptors: Sequence[int],
+    entry: Entry,
 ) -> None:
     middle = os.getpid()
     try:
-        pid = os.fork()
+        pid = forker.fork()
     except OSError:
         os._exit(1)
     if pid:
