@@ -13,7 +13,7 @@ Messages are worded as Kafka's ``ConfigDef`` words them.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
 from functools import cache
@@ -179,6 +179,11 @@ def keys_of(cls: type) -> ConfigKeys:
     return _keys_of(cls)
 
 
+def names_of(cls: type) -> Collection[str]:
+    """The names of these keys."""
+    return _declared(cls).keys()
+
+
 @cache
 def _keys_of(cls: Any) -> ConfigKeys:
     hints = get_type_hints(cls)
@@ -220,16 +225,37 @@ def parse(cls: type[C], values: Mapping[str, str]) -> C:
     Raises:
         ConfigError: with every problem at once.
     """
-    keys = keys_of(cls)
-    parsed, problems = parse_keys(keys, values)
-    if problems:
-        raise ConfigError({name: "\n".join(messages) for name, messages in problems.items()})
-    names = {made.name: declared.name for made, declared in _declared(cls, keys)}
-    return cls(**{names[name]: value for name, value in parsed.items()})
+    declared = _declared(cls)
+    given: dict[str, Any] = {}
+    try:
+        for name, text in values.items():
+            if text is not None and name in declared:
+                field_name, each = declared[name]
+                given[field_name] = each.parse(text)
+    except ValueError:
+        raise _all_problems(cls, values) from None
+    if not _required(cls) <= given.keys():
+        raise _all_problems(cls, values)
+    made = cls.__new__(cls)
+    made.__dict__.update(given)  # defaults are the class's: what nobody gave is not even looked at
+    return made
 
 
-def _declared(cls: type, keys: ConfigKeys) -> Iterable[tuple[ConfigKey, "Field[Any]"]]:
-    return zip(keys, fields(cls), strict=True)
+def _all_problems(cls: type, values: Mapping[str, str]) -> ConfigError:
+    _parsed, problems = parse_keys(keys_of(cls), values)
+    return ConfigError({name: "\n".join(messages) for name, messages in problems.items()})
+
+
+@cache
+def _declared(cls: Any) -> Mapping[str, tuple[str, ConfigKey]]:
+    """By key: the field's name and what is known of the key."""
+    return {k.name: (f.name, k) for k, f in zip(keys_of(cls), fields(cls), strict=True)}
+
+
+@cache
+def _required(cls: type) -> frozenset[str]:
+    """The fields that must be given."""
+    return frozenset(name for name, each in _declared(cls).values() if each.is_required)
 
 
 def parse_keys(

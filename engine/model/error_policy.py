@@ -18,6 +18,7 @@ from engine.api.config import (
     config,
     key,
     keys_of,
+    names_of,
     one_of,
     parse,
 )  # fmt: skip
@@ -231,7 +232,7 @@ def error_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> Err
     Raises:
         ConfigError: with every problem.
     """
-    ours = {each.name for each in keys_of(EngineErrorConfig)}
+    ours = names_of(EngineErrorConfig)
     defaults = {name: text for name, text in worker.items() if name in ours}
     policy = parse(ErrorPolicy, {**defaults, **connector})
     if connector.get(_RATE) and _TOLERANCE not in connector:

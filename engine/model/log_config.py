@@ -1,9 +1,12 @@
 """What a worker can be told about logs and about the journal of events."""
 
 from collections.abc import Mapping
+from typing import Final
 
-from engine.api.config import LOW, ConfigType, at_least, config, key, keys_of, one_of, parse
+from engine.api.config import LOW, ConfigType, at_least, config, key, one_of, parse
 from engine.model.log_line import LEVELS
+
+_LEVEL: Final = "engine.log.level"
 
 
 @config
@@ -11,7 +14,7 @@ class LogLevelConfig:
     """How much is logged; a connector may say otherwise with the same key."""
 
     log_level: str = key(
-        "engine.log.level",
+        _LEVEL,
         default="INFO",
         importance=LOW,
         doc="The least severe log lines to write, until somebody changes that at run time.",
@@ -83,6 +86,5 @@ def log_level(worker: Mapping[str, str], connector: Mapping[str, str]) -> str:
     Raises:
         ConfigError: there is no such level.
     """
-    (key_,) = keys_of(LogLevelConfig)
-    given = connector.get(key_.name, worker.get(key_.name))
-    return parse(LogLevelConfig, {} if given is None else {key_.name: given}).log_level.upper()
+    given = connector if _LEVEL in connector else worker
+    return parse(LogLevelConfig, given).log_level.upper()

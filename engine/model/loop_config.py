@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from engine.api.config import LOW, at_least, config, key, keys_of, parse
+from engine.api.config import LOW, at_least, config, key, names_of, parse
 
 
 @config
@@ -79,5 +79,6 @@ def loop_config(worker: Mapping[str, str], connector: Mapping[str, str]) -> Loop
     Raises:
         ConfigError: a value is wrong.
     """
-    own = {k.name for k in keys_of(StopConfig) if k.name.startswith("engine.")}
-    return parse(LoopConfig, {**worker, **{k: v for k, v in connector.items() if k in own}})
+    names = names_of(StopConfig)
+    own = {k: v for k, v in connector.items() if k.startswith("engine.") and k in names}
+    return parse(LoopConfig, {**worker, **own})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.api.config import LOW, at_least, config, key, keys_of, one_of, parse
+from engine.api.config import LOW, at_least, config, key, names_of, one_of, parse
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import exit_numbers
 from engine.model.limit_config import LimitConfig, limits
@@ -262,7 +262,7 @@ def supervision(worker: Mapping[str, str], connector: Mapping[str, str]) -> Supe
     Raises:
         ConfigError: a value is wrong.
     """
-    names = {k.name for k in keys_of(SupervisionConfig)}
+    names = names_of(SupervisionConfig)
     merged = {**worker, **{k: v for k, v in connector.items() if k in names}}
     parsed = parse(SupervisionConfig, merged)
     return Supervision(

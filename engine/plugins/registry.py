@@ -5,8 +5,8 @@ may be given as entry point name, as class name with or without its suffix, as d
 Python class, or as the Java class that it stands for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Final, Literal, NamedTuple, cast, overload
 
@@ -52,14 +52,14 @@ class Plugin(NamedTuple):
         """The name that the REST API lists."""
         return self.java_name or self.target.replace(":", ".")
 
-    def answers_to(self, name: str) -> bool:
-        """Whether somebody who writes this name means this plugin."""
+    def names(self) -> set[str]:
+        """What somebody may write who means this plugin."""
         simple = self.target.rpartition(":")[2]
         names = {self.name, simple, self.target, self.target.replace(":", ".")}
         if self.java_name:
             names |= {self.java_name, self.java_name.rpartition(".")[2]}
         suffix = SUFFIXES[self.kind]
-        return name in names or any(n.removesuffix(suffix) == name for n in (self.name, simple))
+        return names | {self.name.removesuffix(suffix), simple.removesuffix(suffix)}
 
     def load(self) -> type:
         """The class.
@@ -113,11 +113,11 @@ class Plugins:
             ConfigError: nothing of that name is installed, or it cannot be loaded.
         """
         wanted = name.strip()
-        for plugin in _built_in(kind):
-            if plugin.answers_to(wanted):
-                return plugin.load()
+        built_in = _built_in_by_name(kind).get(wanted)
+        if built_in is not None:
+            return _loaded(built_in)
         for plugin in self.installed(kind):
-            if plugin.answers_to(wanted):
+            if wanted in plugin.names():
                 return plugin.load()
         found = _by_path(wanted)
         if found is None:
@@ -202,10 +202,24 @@ class Plugins:
         return f"Class {name} could not be found. Installed are: {names}.{hint}"
 
 
-def _built_in(kind: Kind) -> Iterator[Plugin]:
-    for each in BUILT_IN:
-        if each.kind == kind:
-            yield Plugin(kind, each.name, each.target, "engine", engine.__version__, each.java_name)
+@cache
+def _built_in(kind: Kind) -> Sequence[Plugin]:
+    return tuple(
+        Plugin(kind, each.name, each.target, "engine", engine.__version__, each.java_name)
+        for each in BUILT_IN
+        if each.kind == kind
+    )
+
+
+@cache
+def _built_in_by_name(kind: Kind) -> Mapping[str, Plugin]:
+    """The first of those that go by a name."""
+    return {name: plugin for plugin in reversed(_built_in(kind)) for name in plugin.names()}
+
+
+@cache
+def _loaded(plugin: Plugin) -> type:
+    return plugin.load()
 
 
 def _by_path(name: str) -> Any:

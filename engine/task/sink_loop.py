@@ -32,6 +32,7 @@ from engine.wire.log_sequence import get_logger
 _LONGEST_POLL: Final = 0.5
 _LAG_INTERVAL: Final = 1.0
 _COMMITTED_PATIENCE: Final = 1.0
+_LOG: Final = get_logger("engine.task.sink")
 _LONGEST_SILENCE: Final = 20.0
 
 
@@ -43,7 +44,7 @@ class WorkerSinkTask:
         self._slot = runtime.slot
         self._task = task
         self._config = loop_config(runtime.assignment.worker, runtime.config)
-        self._life = TaskLife(runtime, task, plugins, get_logger("engine.task.sink"))
+        self._life = TaskLife(runtime, task, plugins, _LOG)
         self._topics = subscription(
             runtime.config.get("topics", ""), runtime.config.get("topics.regex", "")
         )

@@ -31,6 +31,7 @@ from engine.task.transformation_chain import BEAT_EVERY
 from engine.wire.log_sequence import get_logger
 
 _RECYCLE_RETRY: Final = 1.0
+_LOG: Final = get_logger("engine.task.source")
 
 
 class WorkerSourceTask:
@@ -43,7 +44,7 @@ class WorkerSourceTask:
         self._task = task
         self._plugins = plugins
         self._config = loop_config(assignment.worker, runtime.config)
-        self._life = TaskLife(runtime, task, plugins, get_logger("engine.task.source"))
+        self._life = TaskLife(runtime, task, plugins, _LOG)
         self._store = OffsetStore(Path(assignment.data_dir), assignment.connector)
         self._creation = (
             topic_creation(runtime.config) if self._config.topic_creation_enable else None
