@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar, cast, dataclass_transform, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, dataclass_transform, get_type_hints
 
 from engine.api.errors import ConfigError
 
@@ -176,18 +176,36 @@ def config(cls: type[C]) -> type[C]:
 
 def keys_of(cls: type) -> ConfigKeys:
     """The keys that a config class declares."""
-    return _keys_of(cls)
+    return _declared(cls).keys
 
 
 def names_of(cls: type) -> Collection[str]:
     """The names of these keys."""
-    return _declared(cls).keys()
+    return _declared(cls).by_name.keys()
+
+
+class _Declared(NamedTuple):
+    """What a config class declares.
+
+    Attributes:
+        by_name: by key, the field's name and what is known of the key.
+        required: names of the fields that must be given.
+    """
+
+    keys: ConfigKeys
+    by_name: Mapping[str, tuple[str, ConfigKey]]
+    required: frozenset[str]
 
 
 @cache
-def _keys_of(cls: Any) -> ConfigKeys:
+def _declared(cls: Any) -> _Declared:
     hints = get_type_hints(cls)
-    return tuple(_key_of(f, hints[f.name], i) for i, f in enumerate(fields(cls)))
+    by_field = {f.name: _key_of(f, hints[f.name], i) for i, f in enumerate(fields(cls))}
+    return _Declared(
+        tuple(by_field.values()),
+        {each.name: (field_name, each) for field_name, each in by_field.items()},
+        frozenset(field_name for field_name, each in by_field.items() if each.is_required),
+    )
 
 
 def _key_of(declared: "Field[Any]", hint: Any, index: int) -> ConfigKey:
@@ -225,16 +243,16 @@ def parse(cls: type[C], values: Mapping[str, str]) -> C:
     Raises:
         ConfigError: with every problem at once.
     """
-    declared = _declared(cls)
+    _keys, by_name, required = _declared(cls)
     given: dict[str, Any] = {}
     try:
         for name, text in values.items():
-            if text is not None and name in declared:
-                field_name, each = declared[name]
+            if text is not None and name in by_name:
+                field_name, each = by_name[name]
                 given[field_name] = each.parse(text)
     except ValueError:
         raise _all_problems(cls, values) from None
-    if not _required(cls) <= given.keys():
+    if not required <= given.keys():
         raise _all_problems(cls, values)
     made = cls.__new__(cls)
     made.__dict__.update(given)  # defaults are the class's: what nobody gave is not even looked at
@@ -244,18 +262,6 @@ def parse(cls: type[C], values: Mapping[str, str]) -> C:
 def _all_problems(cls: type, values: Mapping[str, str]) -> ConfigError:
     _parsed, problems = parse_keys(keys_of(cls), values)
     return ConfigError({name: "\n".join(messages) for name, messages in problems.items()})
-
-
-@cache
-def _declared(cls: Any) -> Mapping[str, tuple[str, ConfigKey]]:
-    """By key: the field's name and what is known of the key."""
-    return {k.name: (f.name, k) for k, f in zip(keys_of(cls), fields(cls), strict=True)}
-
-
-@cache
-def _required(cls: type) -> frozenset[str]:
-    """The fields that must be given."""
-    return frozenset(name for name, each in _declared(cls).values() if each.is_required)
 
 
 def parse_keys(
