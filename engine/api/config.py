@@ -197,8 +197,7 @@ class _Declared(NamedTuple):
     required: frozenset[str]
 
 
-@cache
-def _declared(cls: Any) -> _Declared:
+def _declare(cls: Any) -> _Declared:
     hints = get_type_hints(cls)
     by_field = {f.name: _key_of(f, hints[f.name], i) for i, f in enumerate(fields(cls))}
     return _Declared(
@@ -206,6 +205,9 @@ def _declared(cls: Any) -> _Declared:
         {each.name: (field_name, each) for field_name, each in by_field.items()},
         frozenset(field_name for field_name, each in by_field.items() if each.is_required),
     )
+
+
+_declared: Callable[[Any], _Declared] = cache(_declare)
 
 
 def _key_of(declared: "Field[Any]", hint: Any, index: int) -> ConfigKey:

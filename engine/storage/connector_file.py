@@ -5,6 +5,6 @@ from pathlib import Path
 from engine.model.task_id import file_stem
 
 
-def connector_file(data_dir: Path, folder: str, connector: str) -> Path:
+def connector_file(data_dir: Path | str, folder: str, connector: str) -> str:
     """``<data_dir>/<folder>/<connector>.db``, whatever the connector is called."""
-    return data_dir / folder / f"{file_stem(connector)}.db"
+    return f"{data_dir}/{folder}/{file_stem(connector)}.db"

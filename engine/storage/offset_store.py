@@ -6,6 +6,7 @@ carries which process wrote it, so that an older process of a task cannot overwr
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -46,11 +47,6 @@ _BY_HAND: Final = -1
 """The task of rows that somebody set through the REST API."""
 
 
-def offset_file(data_dir: Path, connector: str) -> Path:
-    """Where the offsets of a connector are."""
-    return connector_file(data_dir, "offsets", connector)
-
-
 class OffsetStore:
     """The offsets of one connector. Nothing is opened before it is needed; reading makes no file.
 
@@ -59,8 +55,8 @@ class OffsetStore:
         connector: the connector's name.
     """
 
-    def __init__(self, data_dir: Path, connector: str) -> None:
-        self.path = offset_file(data_dir, connector)
+    def __init__(self, data_dir: Path | str, connector: str) -> None:
+        self.path = connector_file(data_dir, "offsets", connector)
         self._connector = connector
         self._writer: Database | None = None
         self._reader: sqlite3.Connection | None = None
@@ -116,7 +112,7 @@ class OffsetStore:
 
     def reset(self) -> None:
         """Forget every offset; only while no task of the connector runs."""
-        if self.path.exists():
+        if os.path.exists(self.path):
             with self._database().transaction() as connection:
                 connection.execute("DELETE FROM offsets")
 
@@ -148,8 +144,9 @@ class OffsetStore:
 
     def _database(self) -> Database:
         if self._writer is None:
-            make_directory_of(self.path)
-            self._writer = Database(self.path, OFFSET_MIGRATIONS, durable=False)
+            path = Path(self.path)
+            make_directory_of(path)
+            self._writer = Database(path, OFFSET_MIGRATIONS, durable=False)
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
@@ -160,9 +157,9 @@ class OffsetStore:
             return self._writer.query(sql, *arguments)
         try:
             if self._reader is None:
-                if not self.path.exists():
+                if not os.path.exists(self.path):
                     return []
-                uri = f"file:{quote(str(self.path))}?mode=ro"
+                uri = f"file:{quote(self.path)}?mode=ro"
                 self._reader = sqlite3.connect(uri, uri=True, timeout=10.0)
             return self._reader.execute(sql, arguments).fetchall()
         except sqlite3.OperationalError as error:

@@ -8,7 +8,6 @@ import socket
 import time
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -104,7 +103,7 @@ def _run(runtime: TaskRuntime, confinement: Confinement) -> None:
     log_sequence.hide(runtime.secrets)
     runtime.take_orders()  # levels that were set while the engine runs
     runtime.slot.enter("init", time.monotonic_ns())
-    TaskLock(Path(assignment.data_dir), TaskId(assignment.connector, assignment.task)).acquire(
+    TaskLock(assignment.data_dir, TaskId(assignment.connector, assignment.task)).acquire(
         _LOCK_PATIENCE
     )
     worker_task(runtime, plugins).run()

@@ -17,8 +17,8 @@ _RETRY: Final = 0.02
 class TaskLock:
     """An flock that the process holds until its end; the kernel gives it back, however it ends."""
 
-    def __init__(self, data_dir: Path, task: TaskId) -> None:
-        self._path = data_dir / "tasks" / f"{task.file_stem}.lock"
+    def __init__(self, data_dir: Path | str, task: TaskId) -> None:
+        self._path = f"{data_dir}/tasks/{task.file_stem}.lock"
 
     def acquire(self, patience: float) -> None:
         """Take the lock, wait for a predecessor that is still ending, and end it if it does not.

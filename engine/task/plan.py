@@ -160,7 +160,7 @@ class _Work:
         connector = self._connector()
         name = self._given["name"]
         if isinstance(connector, SourceConnector):
-            store = OffsetStore(Path(self._request.data_dir), name)
+            store = OffsetStore(self._request.data_dir, name)
             found: list[Any] = [(dict(p), dict(o)) for p, o in store.all_offsets()]
             store.close()
         else:
@@ -239,7 +239,7 @@ class _Work:
     def _context(self, connector: Connector) -> ConnectorContext:
         if not isinstance(connector, SourceConnector):
             return ConnectorContext()
-        return ConnectorContext(OffsetStore(Path(self._request.data_dir), self._given["name"]))
+        return ConnectorContext(OffsetStore(self._request.data_dir, self._given["name"]))
 
     def _task_configs(self, connector: Connector) -> list[dict[str, str]]:
         most = int(self._resolved.get("tasks.max", "1"))

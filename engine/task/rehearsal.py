@@ -8,7 +8,6 @@ imports left in the allocators' pages are filled, so that what a task allocates 
 import ctypes
 import os
 import socket
-from pathlib import Path
 from typing import Final
 
 from engine.model.limit_config import limits
@@ -59,14 +58,14 @@ def _start(config: dict[str, str]) -> None:
         TaskAssignment(config["name"], 0, "source", _WORKER, config, config, os.devnull), "r"
     )
     slot = Slot(memoryview(bytearray(SLOT_BYTES)))
-    channel = Channel(ours, SupervisorToTask)
+    channel: Channel[SupervisorToTask] = Channel(ours, SupervisorToTask)
     runtime = TaskRuntime(unseal(sealed, TaskAssignment), 1, slot, channel)
     plugins = Plugins()
     resolve(runtime, plugins)
     loop_config(_WORKER, config)
     limits(_WORKER, config)
     log_level(_WORKER, config)
-    TaskLock(Path(os.devnull), TaskId(config["name"], 0))
+    TaskLock(os.devnull, TaskId(config["name"], 0))
     worker_task(runtime, plugins)
     runtime.beat()
     os.close(sealed)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from engine.api.record import SourceBatch, SourceRecord
@@ -45,7 +44,7 @@ class WorkerSourceTask:
         self._plugins = plugins
         self._config = loop_config(assignment.worker, runtime.config)
         self._life = TaskLife(runtime, task, plugins, _LOG)
-        self._store = OffsetStore(Path(assignment.data_dir), assignment.connector)
+        self._store = OffsetStore(assignment.data_dir, assignment.connector)
         self._creation = (
             topic_creation(runtime.config) if self._config.topic_creation_enable else None
         )

@@ -4,7 +4,7 @@ import array
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import UnionType
 from typing import Any, Generic, TypeVar
@@ -18,6 +18,8 @@ _MAX_DESCRIPTORS = 8
 _ENCODER = msgspec.msgpack.Encoder()
 
 M = TypeVar("M")
+
+_decoder: "Callable[[Any], msgspec.msgpack.Decoder[Any]]" = cache(msgspec.msgpack.Decoder)
 
 
 def shorten(text: str, most_bytes: int) -> str:
@@ -100,11 +102,6 @@ class Channel(Generic[M]):
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
-
-
-@cache
-def _decoder(receives: Any) -> "msgspec.msgpack.Decoder[Any]":
-    return msgspec.msgpack.Decoder(receives)
 
 
 def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -10,6 +11,9 @@ import msgspec
 from engine.wire.blank_memory import blank
 
 T = TypeVar("T")
+
+# reading the types' annotations is most of a first decoding: the zygote does it for all
+_decoder: "Callable[[Any], msgspec.msgpack.Decoder[Any]]" = cache(msgspec.msgpack.Decoder)
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -36,9 +40,3 @@ def unseal(fd: int, kind: type[T]) -> T:
     """The value behind such a descriptor, which stays open and may be read again."""
     value: T = _decoder(kind).decode(os.pread(fd, os.fstat(fd).st_size, 0))
     return value
-
-
-@cache
-def _decoder(kind: Any) -> "msgspec.msgpack.Decoder[Any]":
-    """Reading the types' annotations is most of a first decoding: the zygote does it for all."""
-    return msgspec.msgpack.Decoder(kind)

@@ -7,7 +7,7 @@ import pytest
 
 from engine.api.errors import DataError, IllegalWorkerStateError
 from engine.storage.database import StoreError
-from engine.storage.offset_store import OffsetStore, offset_file
+from engine.storage.offset_store import OffsetStore
 
 
 def test_what_was_written_is_read_by_another_process(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_name_that_is_no_file_name_works(tmp_path: Path) -> None:
         store = OffsetStore(tmp_path, name)
         store.write([({"f": "\udcff"}, {"p": 1})], task=0, generation=1)
         assert store.offset({"f": "\udcff"}) == {"p": 1}
-        assert offset_file(tmp_path, name).parent == tmp_path / "offsets"
+        assert Path(store.path).parent == tmp_path / "offsets"
         store.close()
 
 
