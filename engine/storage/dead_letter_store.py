@@ -106,7 +106,7 @@ class DeadLetterStore:
     is_file = True
 
     def __init__(self, data_dir: Path, connector: str) -> None:
-        self.path = Path(connector_file(data_dir, "dead-letters", connector))
+        self.path = connector_file(data_dir, "dead-letters", connector)
         self._opened: Database | None = None
 
     def add(self, letters: Sequence[DeadLetter], limits: QueueLimits, now_ms: int) -> int:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from engine.api.errors import DataError, IllegalWorkerStateError
 from engine.api.record import Offset, Partition
-from engine.storage.connector_file import connector_file
+from engine.storage.connector_file import connector_file_name
 from engine.storage.database import Database, StoreError, make_directory_of
 
 OFFSET_MIGRATIONS: Final = (
@@ -56,7 +56,7 @@ class OffsetStore:
     """
 
     def __init__(self, data_dir: Path | str, connector: str) -> None:
-        self.path = connector_file(data_dir, "offsets", connector)
+        self.path = connector_file_name(data_dir, "offsets", connector)
         self._connector = connector
         self._writer: Database | None = None
         self._reader: sqlite3.Connection | None = None
