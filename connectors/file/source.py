@@ -136,16 +136,15 @@ class FileStreamSourceTask(SourceTask):
             lines = self._reader.take(self._config.batch_size)
             if lines:
                 return self._batch(lines)
-            if self.context.is_stopping():
-                return None
             has_moved = self._step()
             left = deadline - time.monotonic()
-            if left <= 0:
-                return None
             if not has_moved:
                 self._report()
-                if not self.context.wait(min(self._next_wait(), left)):
+                wait = self._next_wait()
+                if not self.context.wait(min(wait, left)) or wait >= left:
                     return None
+            elif left <= 0 or self.context.is_stopping():
+                return None
 
     def _next_wait(self) -> float:
         """Seconds until the next look; short ones while there is something unfinished."""

@@ -17,7 +17,7 @@ _EVERY: Final = 5.0
 _MOST: Final = 100
 """Processes measured at once; of many, each has its turn less often."""
 
-_MOST_WALKS: Final = 10
+_MOST_WALKS: Final = 4
 """Processes at once whose pages the kernel has to walk."""
 
 _WALK_AFTER: Final = 300.0
