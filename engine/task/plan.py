@@ -4,11 +4,13 @@ Started by the zygote, ended by its deadline if it hangs. Secrets are resolved h
 placeholders again in everything that leaves.
 """
 
+import os
 import socket
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -40,6 +42,9 @@ from engine.wire.sealed import seal, unseal
 
 Stage = Callable[[str], None]
 
+_LONGEST_SHARE: Final = 0.5
+"""Seconds after which a child begins with no further connector."""
+
 
 class _BadRequestError(ConnectError):
     """The request makes no sense → ``bad_request``."""
@@ -50,17 +55,28 @@ class TooManyTasksError(ConnectError):
 
 
 def main(sock_fd: int, request_fd: int) -> int:
-    """Do what the request says and answer; the process's exit code."""
+    """Do what the request says and answer, for each connector; the process's exit code."""
     channel: Channel[PlanToHerder] = Channel(socket.socket(fileno=sock_fd), PlanToHerder)
     request = unseal(request_fd, PlanRequest)
+    share_until = time.monotonic() + _LONGEST_SHARE
+    _do(channel, request, 0)
+    for number, config in enumerate(request.more, 1):
+        if time.monotonic() >= share_until:
+            break  # who is slow must not keep the others waiting: they get children of their own
+        _do(channel, replace(request, config=config), number)
+    return 0
+
+
+def _do(channel: "Channel[PlanToHerder]", request: PlanRequest, number: int) -> None:
     name = request.config.get("name")
     level = request.worker.get("engine.log.level", "info")
     log_sequence.configure(level, **({"connector": name} if name else {}))
     secrets = Secrets()
     log_sequence.hide(secrets)
-    answer = answer_to(request, lambda stage: channel.send(PlanStage(stage)), secrets)
-    channel.send(PlanDone(), [seal(answer, "plan-answer")])
-    return 0
+    answer = answer_to(request, lambda stage: channel.send(PlanStage(stage, number)), secrets)
+    memory = seal(answer, "plan-answer")
+    channel.send(PlanDone(number), [memory])
+    os.close(memory)
 
 
 def answer_to(

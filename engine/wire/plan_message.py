@@ -16,6 +16,8 @@ class PlanRequest(msgspec.Struct, frozen=True):
             ``plugin_config`` (keys of the plugin named in ``config["class"]``), ``offsets`` (those
             committed), ``cluster_id`` or ``dead_letters`` (what ``letters`` says).
         config: the connector's configuration; a value that a client gave as null is None.
+        more: further connectors of the same class, to be done after this one as far as there is
+            time; each is answered by itself.
     """
 
     action: str
@@ -23,16 +25,20 @@ class PlanRequest(msgspec.Struct, frozen=True):
     config: dict[str, str | None]
     data_dir: str
     letters: LettersRequest | None = None
+    more: tuple[dict[str, str | None], ...] = ()
 
 
 class PlanStage(Message, frozen=True, array_like=True):
-    """What the child is about to do (``validate``, ``start``, ``task_configs``)."""
+    """What the child is about to do (``validate``, ``start``, ``task_configs``), for whom."""
 
     stage: str
+    number: int = 0
 
 
 class PlanDone(Message, frozen=True, array_like=True):
-    """The child's last word. Descriptor: a sealed memfd with its PlanAnswer."""
+    """One connector is done, by its number. Descriptor: a sealed memfd with its PlanAnswer."""
+
+    number: int = 0
 
 
 class PlannedKey(msgspec.Struct, frozen=True):
