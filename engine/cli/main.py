@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -72,18 +73,24 @@ def platform_problem(version: tuple[int, ...], *, needs_processes: bool) -> str 
     if not sys.platform.startswith("linux"):
         return f"Linux 5.10 or newer is needed, this is {sys.platform}"
     try:
-        os.close(os.pidfd_open(os.getpid()))
+        fd = os.pidfd_open(os.getpid())
     except (AttributeError, OSError) as error:
-        return _pidfd_problem(os.uname().release, error)
+        return _pidfd_problem("pidfd_open", os.uname().release, error)
+    try:
+        signal.pidfd_send_signal(fd, 0)  # no signal: whether one may be sent
+    except OSError as error:
+        return _pidfd_problem("pidfd_send_signal", os.uname().release, error)
+    finally:
+        os.close(fd)
     return None
 
 
-def _pidfd_problem(release: str, error: Exception) -> str:
+def _pidfd_problem(call: str, release: str, error: Exception) -> str:
     """A kernel that has pidfd and refuses it is filtered, which is another thing to mend."""
     numbers = release.partition("-")[0].split(".")[:2]
     if [int(part) for part in numbers if part.isdigit()] >= [5, 10] and isinstance(error, OSError):
         return (
-            f"pidfd_open is refused ({error.strerror}) although this is Linux {release}: a filter"
+            f"{call} is refused ({error.strerror}) although this is Linux {release}: a filter"
             " of system calls (seccomp) is in the way; allow pidfd_open, pidfd_send_signal and"
             " waitid, or use a newer container runtime"
         )

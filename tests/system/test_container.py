@@ -113,10 +113,15 @@ def test_the_doctor_says_what_a_container_lacks(container: Container) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "number"), [(errno.EPERM, PIDFD_OPEN), (errno.ENOSYS, PIDFD_OPEN)]
+    ("error", "number", "call"),
+    [
+        (errno.EPERM, PIDFD_OPEN, "pidfd_open"),
+        (errno.ENOSYS, PIDFD_OPEN, "pidfd_open"),
+        (errno.EPERM, PIDFD_SEND_SIGNAL, "pidfd_send_signal"),
+    ],
 )
 def test_a_filter_of_system_calls_that_refuses_pidfd_is_named(
-    tmp_path: Path, error: int, number: int
+    tmp_path: Path, error: int, number: int, call: str
 ) -> None:
     worker = tmp_path / "worker.properties"
     worker.write_text(f"engine.data.dir={tmp_path}/data\n")
@@ -124,7 +129,7 @@ def test_a_filter_of_system_calls_that_refuses_pidfd_is_named(
     assert ended.returncode == 1
     release = platform.release()
     assert ended.stderr == (
-        f"engine: pidfd_open is refused ({os.strerror(error)}) although this is Linux {release}: a"
+        f"engine: {call} is refused ({os.strerror(error)}) although this is Linux {release}: a"
         " filter of system calls (seccomp) is in the way; allow pidfd_open, pidfd_send_signal and"
         " waitid, or use a newer container runtime\n"
     )
