@@ -30,6 +30,7 @@ def replay(arguments: argparse.Namespace, client: RestClient) -> int:
     done: dict[str, Any] = {"replayed": 0, "confirmed": 0, "refused": [], "uncertain": 0}
     if not arguments.dry_run and planned["ready"]:
         _send(arguments, client, place, wanted, planned["ready"], done)
+    done["refused"] = [*planned["refused"], *done["refused"]]
     told = planned if arguments.dry_run else {**done, "skipped": planned["skipped"]}
     if arguments.json:
         print(json.dumps(told, ensure_ascii=False, indent=2))
@@ -51,6 +52,7 @@ def check_selection(arguments: argparse.Namespace) -> None:
 def _plan(client: RestClient, place: str, wanted: dict[str, Any]) -> dict[str, Any]:
     """What would be done."""
     skipped: dict[str, int] = {}
+    refused: list[Any] = []
     after: str | None = ""
     ready, progress = 0, Progress("letters read")
     while after is not None:
@@ -58,9 +60,10 @@ def _plan(client: RestClient, place: str, wanted: dict[str, Any]) -> dict[str, A
         ready += found["ready"]
         for reason, number in found["skipped"].items():
             skipped[reason] = skipped.get(reason, 0) + number
+        refused += found["refused"][: _MOST_TOLD - len(refused)]
         after = found["next"]
         progress.show(found["seen"], found["of"], is_over=after is None)
-    return {"ready": ready, "skipped": skipped}
+    return {"ready": ready, "skipped": skipped, "refused": refused}
 
 
 def _send(

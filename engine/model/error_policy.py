@@ -161,6 +161,12 @@ class EngineErrorConfig:
         doc="What happens when that queue has its largest size: the oldest records are dropped and "
         "counted, or the task fails.",
     )  # fmt: skip
+    topic_retention: float = key(
+        "engine.errors.topic.retention.ms", default=-0.001, milliseconds=True, importance=LOW,
+        doc="retention.ms of the dead letter topic, when it has to be created; -1 for ever. Kafka "
+        "goes by the records' own time, so that a bound deletes letters of old records at once.",
+        check=at_least(-1),
+    )  # fmt: skip
     quarantine_enable: bool = key(
         "engine.errors.quarantine.enable", default=True, importance=LOW,
         doc="Whether a record that ends the process which works on it is looked for and given up, "
@@ -200,6 +206,11 @@ class ErrorPolicy(EngineErrorConfig, ErrorConfig):
         return QueueLimits(
             self.queue_max_bytes, self.queue_max_age, self.queue_overflow == "drop-oldest"
         )
+
+    @property
+    def topic_config(self) -> dict[str, str]:
+        """Settings of the dead letter topic, when it has to be created."""
+        return {"retention.ms": str(round(self.topic_retention * 1000))}
 
     @property
     def limits(self) -> RetryLimits:

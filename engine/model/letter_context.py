@@ -12,6 +12,15 @@ from engine.model.dead_letter import DeadLetter, RawHeaders, RawRecord
 PREFIX: Final = "__connect.errors."
 OUR_PREFIX: Final = "__engine.errors."
 
+REPLAY_PREFIX: Final = "__engine.replay."
+"""Headers of records that were dead letters once; text, whatever the header converter reads."""
+
+LETTER_HEADER: Final = f"{REPLAY_PREFIX}letter"
+"""The name of the letter that was sent."""
+
+COUNT_HEADER: Final = f"{REPLAY_PREFIX}count"
+"""How often this record was replayed, through however many letters."""
+
 
 def context_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
     """What happened to a letter's record.

@@ -54,7 +54,10 @@ class DeadLetterTopic:
         """
         policy, client_id = self._policy, f"connector-dlq-adminclient-{self._life.id}"
         settings = TopicSettings(
-            policy.topic, policy.topic_partitions, policy.topic_replication_factor
+            policy.topic,
+            policy.topic_partitions,
+            policy.topic_replication_factor,
+            policy.topic_config,
         )
 
         def admin() -> TopicAdmin:

@@ -28,18 +28,13 @@ from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_reader import Span, TopicReader
 from engine.model.dead_letter import RawRecord
 from engine.model.error_policy import Stage
+from engine.model.letter_context import COUNT_HEADER, LETTER_HEADER
 from engine.model.letter_request import MOST_AT_ONCE, LettersRequest, LettersRequestError
 from engine.model.stored_letter import StoredLetter
 from engine.storage import letter_handling
 from engine.storage.connector_file import connector_file
 from engine.storage.database import make_directory_of
 from engine.task.letter_conversion import LetterConversion, NotSendableError
-
-LETTER_HEADER: Final = "__engine.replay.letter"
-"""The name of the letter that was sent."""
-
-COUNT_HEADER: Final = "__engine.replay.count"
-"""How often this record was replayed, through however many letters."""
 
 _MARKERS: Final = (LETTER_HEADER, COUNT_HEADER)
 _PATIENCE: Final = 4.0

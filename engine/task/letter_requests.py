@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,8 @@ from engine.task.letter_store import LetterStore, letter_stores
 
 _MOST_KINDS: Final = 200
 """Rows of counts in one answer; there are never so many causes that are really different."""
+
+_MOST_DETAILS: Final = 20
 
 
 class LetterRequests:
@@ -126,33 +129,30 @@ class LetterRequests:
     ) -> dict[str, Any]:
         scan, portion = self._scan(request, self._is_ours(request)), Portion(request, self._name)
         reasons: Counter[str] = Counter()
-        ready = 0
+        ready, refused = 0, list[dict[str, str]]()
         for stored in scan.matching():
             try:
                 portion.outgoing(stored, conversion)
             except NotSendableError as error:
                 reasons[str(error)] += 1
+                if isinstance(error, FailsAgainError) and len(refused) < _MOST_DETAILS:
+                    refused.append({"letter": str(stored.place), "reason": error.detail})
             else:
                 ready += 1
-        return {"ready": ready, "skipped": dict(reasons.most_common()), **self._progress(scan)}
+        skipped = dict(reasons.most_common())
+        return {"ready": ready, "skipped": skipped, "refused": refused, **self._progress(scan)}
 
     def _send(self, request: LettersRequest, conversion: LetterConversion) -> dict[str, Any]:
         scan, portion = self._scan(request, self._is_ours(request)), Portion(request, self._name)
-        refused: list[dict[str, str]] = []
         for stored in scan.matching():
-            try:
+            with suppress(NotSendableError):  # a dry run says why
                 portion.add(stored, conversion)
-            except FailsAgainError as error:
-                refused.append({"letter": str(stored.place), "reason": error.detail})
-            except NotSendableError:
-                continue
-            if portion.is_full or len(refused) >= MOST_AT_ONCE:
+            if portion.is_full:
                 break
         kind = self._plugins.find("connector", self._config["connector.class"])
         client = replay_client(kind, self._config, self._worker)
         sent = LetterReplay(client, self._handle, _now_ms).send(portion.letters)
         answer = {**sent, **self._progress(scan)}
-        answer["refused"] = [*refused, *sent["refused"]]
         if answer.pop("is_to_be_repeated"):
             answer["next"] = request.after or str(BEGINNING)
         return answer

@@ -14,8 +14,10 @@ from engine.api.record import (
     SinkRecord,
     column_of,
 )  # fmt: skip
+from engine.api.schema import OPTIONAL_STRING
 from engine.kafka.fetch import Fetch
 from engine.model.error_policy import Stage
+from engine.model.letter_context import REPLAY_PREFIX
 from engine.model.slot import Slot
 from engine.task.column_bytes import column_bytes
 from engine.task.sink_batch import batch_of, size_of
@@ -193,4 +195,13 @@ def _headers(
     converter: HeaderConverter, topic: str, raw: Sequence[tuple[str, bytes | None]]
 ) -> Headers:
     convert = converter.to_connect_header
-    return [(name, convert(topic, name, value)) for name, value in raw]
+    return [
+        (name, _marker(value) if name.startswith(REPLAY_PREFIX) else convert(topic, name, value))
+        for name, value in raw
+    ]
+
+
+def _marker(value: bytes | None) -> SchemaAndValue:
+    """A replay's mark: a strict converter would refuse it, and so the record that was mended."""
+    text = None if value is None else value.decode("utf-8", "replace")
+    return SchemaAndValue(OPTIONAL_STRING, text)

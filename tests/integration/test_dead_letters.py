@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 
 from engine.api import (
     ConfigError,
@@ -96,6 +101,13 @@ def headers_of(message: Any) -> dict[str, str]:
     }
 
 
+def retention_of(kafka: str, topic: str) -> str:
+    admin = AdminClient({"bootstrap.servers": kafka})
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    found = admin.describe_configs([resource])[resource].result(20)
+    return str(found["retention.ms"].value)
+
+
 def local(data_dir: Path, name: str) -> list[StoredLetter]:
     return DeadLetterStore(data_dir, name).letters()
 
@@ -138,6 +150,7 @@ def test_a_sinks_records_of_every_stage_come_raw_with_their_context(
     driver.start().ready()
     wait_until(lambda: committed(kafka, name, topic) == [7])
     driver.stop()
+    assert retention_of(kafka, queue) == "-1"  # it goes by the time of the records
     letters = sorted(read_all(kafka, queue, 6), key=lambda m: int(headers_of(m)["offset"]))
     assert [(m.key(), m.value()) for m in letters] == [
         (b"bad key", b"v"), (b"k", b"bad value"), (None, b"v"), (None, b"unchanged"),

@@ -25,8 +25,8 @@ class Letters:
         out: what the sink has written.
     """
 
-    def __init__(self, path: Path, kafka: str, topic: str, **more: object) -> None:
-        self._kafka, self.topic, self.name = kafka, topic, f"sink-{topic}"
+    def __init__(self, path: Path, kafka: str, topic: str, /, **more: object) -> None:
+        self.kafka, self.topic, self.name = kafka, topic, f"sink-{topic}"
         self.out = path / "out.txt"
         config: Mapping[str, object] = {
             "connector.class": "FileStreamSink", "file": str(self.out), "topics": topic,
@@ -38,7 +38,7 @@ class Letters:
         self.engine = RunningEngine(path / "engine", worker, {self.name: config})
 
     def send(self, *values: bytes) -> None:
-        producer = Producer({"bootstrap.servers": self._kafka})
+        producer = Producer({"bootstrap.servers": self.kafka})
         for value in values:
             producer.produce(self.topic, value, key=b"k", headers=[("h", b"1")])
         assert producer.flush(30) == 0
@@ -114,7 +114,7 @@ def test_edited_letters_are_replayed_once_and_those_that_fail_again_do_not_loop(
 ) -> None:
     assert letters.told("edit", "1", "--value", '{"n": 2}')["edited"]
     planned = letters.told("replay", "--all", "--dry-run")
-    assert planned == {"ready": 2, "skipped": {}}
+    assert planned == {"ready": 2, "skipped": {}, "refused": []}
     assert letters.ctl("replay", "--all", "--rate", "100").returncode == 0
     letters.wait_written(2)
     letters.wait_letters(3)  # the other is still bad

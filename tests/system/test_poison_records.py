@@ -61,6 +61,7 @@ def write(kafka: str, topic: str, values: list[str]) -> None:
         ("exit:put", "exit code 3", "TASK_PUT"),
         pytest.param(("spin:put", "no heartbeat", "TASK_PUT"), marks=pytest.mark.slow),
         ("segv:flush", "killed by SIGSEGV", "TASK_PUT"),
+        ("hoard:put", "out of memory", "TASK_PUT"),
         ("segv:transform", "killed by SIGSEGV", "TRANSFORMATION"),
     ],
     ids=lambda case: case[0].replace(":", "-"),
@@ -77,6 +78,7 @@ def test_a_sinks_poison_record_is_found_kept_and_passed(
     apply(
         engine, name, connector__class="poisonous.PoisonousSink", topics=name, file=str(out),
         transforms="p", transforms__p__type="poisonous.Poisonous",
+        engine__limit__memory__hard__bytes=str(128 << 20) if poison == "hoard:put" else "0",
     )  # fmt: skip
     good = set(values) - {poison}
     wait_for(lambda: out.exists() and good <= set(out.read_text().splitlines()), timeout=60)

@@ -1,7 +1,8 @@
 """Records that end whoever works on them: in a transformation, in ``put`` or in ``flush``.
 
-A value ``segv:put`` is a segmentation fault in ``put``; ``exit`` is an exit without a word and
-``spin`` an endless loop; ``flush`` and ``transform`` are the other places.
+A value ``segv:put`` is a segmentation fault in ``put``; ``exit`` is an exit without a word,
+``spin`` an endless loop, and ``hoard`` takes memory; ``flush`` and ``transform`` are the other
+places.
 """
 
 import ctypes
@@ -26,10 +27,17 @@ def spin() -> None:
         pass
 
 
+def hoard() -> None:
+    held = [bytearray(b"x") * (16 << 20) for _ in range(64)]  # who is not killed at once is later
+    spin()
+    held.clear()
+
+
 DEEDS: Mapping[str, Callable[[], Any]] = {
     "segv": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(3),
     "spin": spin,
+    "hoard": hoard,
 }
 
 
