@@ -174,3 +174,22 @@ def test_finding_one_plugin_imports_no_other_and_looks_at_no_distribution() -> N
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_class_whose_module_is_preloaded_is_taken_without_looking_around() -> None:
+    """Looking at all distributions takes longer than all else of a task's start."""
+    code = (
+        "import sys, engine.testing.memory_hog; from engine.plugins.registry import Plugins\n"
+        "sys.modules.pop('importlib.metadata', None)\n"
+        "found = Plugins().find('transformation', 'engine.testing.memory_hog.MemoryHog')\n"
+        "print(found.__name__, 'importlib.metadata' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["MemoryHog", "False"]
+
+
+def test_a_preloaded_class_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="does not implement the Converter interface"):
+        Plugins().find("converter", f"{Filter.__module__}.{Filter.__qualname__}")
