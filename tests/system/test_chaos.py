@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from engine.cli.chaos.lines import line, tally, whole_lines
+from tests.system.facility import lacks
 from tests.system.running_engine import RunningEngine, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.broker, pytest.mark.timeout(175)]
@@ -166,6 +167,47 @@ def test_a_pid_that_another_machine_tells_is_not_touched() -> None:
         server.server_close()
         bystander.send_signal(signal.SIGKILL)
         bystander.wait()
+
+
+FILLS_A_DISK = """
+import sys
+from pathlib import Path
+from engine.cli.chaos.small_disk import NoDiskError, SmallDisk
+
+path, kept = map(Path, sys.argv[1:])
+try:
+    disk = SmallDisk(path, 2 << 20)
+except NoDiskError as error:
+    sys.exit(f"NO DISK {error}")
+(path / "before").write_bytes(b"kept")
+disk.fill()
+try:
+    (path / "meanwhile").write_bytes(b"lost")
+except OSError as error:
+    print(error.strerror)
+disk.free()
+(path / "after").write_bytes(b"x" * 100_000)
+disk.close(kept)
+print(sorted(each.name for each in path.iterdir()))
+"""
+
+
+@pytest.mark.parametrize(
+    "may_do", [(), ("setpriv", "--bounding-set=-all", "--inh-caps=-all")], ids=["all", "nothing"]
+)
+def test_a_disk_is_filled_that_nobody_else_sees(tmp_path: Path, may_do: tuple[str, ...]) -> None:
+    path, kept = tmp_path / "disk", tmp_path / "kept"
+    path.mkdir()
+    command = [*may_do, sys.executable, "-c", FILLS_A_DISK, str(path), str(kept)]
+    if os.geteuid() != 0:  # without capabilities anyhow
+        command = command[len(may_do) :]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if ended.stderr.startswith("NO DISK"):
+        lacks("a mount namespace", ended.stderr)
+    assert ended.stdout == "No space left on device\n[]\n", ended.stderr
+    assert sorted(each.name for each in kept.iterdir()) == ["after", "before", "meanwhile"]
+    assert (kept / "before").read_bytes() == b"kept"
+    assert list(path.iterdir()) == []
 
 
 @pytest.mark.slow

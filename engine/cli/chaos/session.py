@@ -17,9 +17,10 @@ from engine.cli.chaos.live_engine import LiveEngine
 from engine.cli.chaos.observer import Observer
 from engine.cli.chaos.own_engine import OwnEngine
 from engine.cli.chaos.plan import Injection, Mix, schedule
+from engine.cli.chaos.recovery import Ledger
 from engine.cli.chaos.report import ExitCode, Outcome, outcome_json, outcome_text
 from engine.cli.chaos.run import ChaosRun
-from engine.cli.chaos.screen import Screen, screen
+from engine.cli.chaos.screen import Scene, Screen, screen
 from engine.cli.chaos.small_disk import NoDiskError
 from engine.cli.chaos.target import Target, TargetError
 from engine.cli.child_engine import ChildEngineError
@@ -33,6 +34,7 @@ from engine.kafka.embedded.artifacts import EmbeddedKafkaError
 _ASK_TIMEOUT: Final = 10.0
 _READY: Final = 180.0
 _LOOK: Final = 0.05
+_STARTING: Final = "starting Apache Kafka and the engine"
 
 
 def run(arguments: argparse.Namespace, mix: Mix) -> int:
@@ -115,6 +117,7 @@ def _own(arguments: argparse.Namespace, mix: Mix) -> Outcome:
                 screen(is_quiet=arguments.json == "-") as shown,
                 Observer(target.url) as observer,
             ):
+                shown.show(Scene(Ledger(target.tasks), len(plan), stage=_STARTING))
                 target.start()
                 _wait_ready(target, observer, interrupts)
                 parts = (interrupts, observer, shown)
