@@ -122,8 +122,9 @@ def _wanted(state: TaskState, event: Wanted) -> Step:
     if state.ending is None and event.config_hash != state.process_hash:
         # nothing is handed over: the successor may work on something else
         return stop(replace(state, is_final=True), ExitClass.STOPPED)
-    if state.ending is None and was_paused != event.is_paused:
-        return state, [TellTarget(event.is_paused)]
+    is_otherwise = state.condition in ALIVE and _is_paused(state) != event.is_paused
+    if state.ending is None and (was_paused != event.is_paused or is_otherwise):
+        return state, [TellTarget(event.is_paused)]  # again, where an order or its answer was lost
     return state, []
 
 
@@ -161,10 +162,14 @@ def _ready(state: TaskState, event: BecameReady, now: float) -> Step:
 
 
 def _paused(state: TaskState, event: PauseDone) -> Step:
-    if state.condition not in ALIVE:
+    if state.condition not in ALIVE or _is_paused(state) == event.is_paused:
         return state, []
     condition = Condition.PAUSED if event.is_paused else Condition.RUNNING
     return replace(state, condition=condition, stall=None), [Emit(condition.lower())]
+
+
+def _is_paused(state: TaskState) -> bool:
+    return state.condition is Condition.PAUSED
 
 
 def _silent(state: TaskState, event: FellSilent) -> Step:

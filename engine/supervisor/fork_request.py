@@ -10,7 +10,8 @@ class ForkRequest:
 
     Args:
         fork: what it is to be.
-        descriptors: what goes with the message; they stay open until the answer.
+        descriptors: gives what goes with the message, each time that it is sent: while it waits,
+            what a task is to do may be told anew.
         on_forked: called with the pid.
         on_failed: called with the reason instead.
 
@@ -22,7 +23,7 @@ class ForkRequest:
     def __init__(
         self,
         fork: Fork,
-        descriptors: Sequence[int],
+        descriptors: Callable[[], Sequence[int]],
         on_forked: Callable[[int], None],
         on_failed: Callable[[str], None],
     ) -> None:

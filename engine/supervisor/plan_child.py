@@ -44,10 +44,9 @@ class PlanChild:
     def start(self, zygote: Zygote, token: int, output: LogPipe) -> None:
         """Ask for the process; the deadline runs from here."""
         socket_fd, request_fd = self._descriptors
+        given = (socket_fd, output.write_fd, request_fd)
         fork = Fork(token, "plan", self._plan.title, os.getpid())
-        self._request = ForkRequest(
-            fork, (socket_fd, output.write_fd, request_fd), self._forked, self._failed
-        )
+        self._request = ForkRequest(fork, lambda: given, self._forked, self._failed)
         self._zygote = zygote
         self._deadline = asyncio.get_running_loop().call_later(self._plan.deadline, self._too_late)
         zygote.submit(self._request)

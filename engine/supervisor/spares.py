@@ -67,7 +67,7 @@ class Spares:
             self._make_later(_NEXT_AFTER)
             channel: Channel[Fork] = Channel(sock, Fork)
             try:
-                channel.send(request.fork, request.descriptors)
+                channel.send(request.fork, request.descriptors())
             except OSError:  # it has just ended
                 continue
             finally:
@@ -91,7 +91,7 @@ class Spares:
             return
         request = ForkRequest(
             Fork(_TOKEN, "spare", "spare", os.getpid()),
-            (theirs.fileno(), self._output_fd),
+            lambda: (theirs.fileno(), self._output_fd),
             lambda pid: self._made(pid, ours, theirs),
             lambda _reason: self._not_made(ours, theirs, _AGAIN_AFTER),
         )

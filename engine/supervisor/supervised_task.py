@@ -249,11 +249,14 @@ class SupervisedTask:
             self._process.refuse(generation, str(error))
             return
         self._process.group = self._limits.group
-        descriptors = (self.log.write_fd, self._config_fd, self.slot_fd)
-        self._process.start(generation, descriptors, confinement)
+        self._process.start(generation, self._descriptors, confinement)
         levels = self._host.levels_of(self.id.connector)
         if levels:
             self.tell_levels(levels)
+
+    def _descriptors(self) -> tuple[int, int, int]:
+        """What a process gets that is made now."""
+        return self.log.write_fd, self._config_fd, self.slot_fd
 
     def _wait_for_turn(self) -> None:
         put_off, self._put_off = self._put_off, None

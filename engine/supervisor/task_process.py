@@ -92,13 +92,17 @@ class TaskProcess:
         asyncio.get_running_loop().call_soon(self._gone, None, reason)
 
     def start(
-        self, generation: int, descriptors: Sequence[int], confinement: Confinement = _FREE
+        self,
+        generation: int,
+        descriptors: Callable[[], Sequence[int]],
+        confinement: Confinement = _FREE,
     ) -> None:
         """Ask the zygote for one; there must be none.
 
         Args:
             generation: its number.
-            descriptors: log pipe, assignment and slot; they stay the caller's.
+            descriptors: gives log pipe, assignment and slot as they are by then; they stay the
+                caller's.
         """
         self._generation = generation
         try:
@@ -119,7 +123,7 @@ class TaskProcess:
         control_end = theirs.detach()
         self._request = ForkRequest(
             fork,
-            (control_end, *descriptors),
+            lambda: (control_end, *descriptors()),
             on_forked=lambda pid: self._forked(pid, control_end),
             on_failed=lambda reason: self._not_forked(reason, control_end),
         )
@@ -170,8 +174,9 @@ class TaskProcess:
     def _not_forked(self, reason: str, control_end: int) -> None:
         os.close(control_end)
         self._request = None
+        self.is_ending = True
         self._close_control()
-        self._gone(None, reason)
+        self._sweep(None, 0, reason)  # it may exist: who was to tell of its birth may have died
 
     # ---- its end ------------------------------------------------------------------------------
 
@@ -183,14 +188,15 @@ class TaskProcess:
         self._close_control()
         self._sweep(status, 0)
 
-    def _sweep(self, status: ExitStatus, times: int) -> None:
+    def _sweep(self, status: ExitStatus | None, times: int, reason: str = "") -> None:
         """It has ended when nothing that it started is left either."""
         left = kill_strays(self._title, self._slot_name, self._makers.reaper.is_watched)
         left += self.group.kill() if self.group is not None else 0
         if left and times < _SWEEPS_MOST:
-            asyncio.get_running_loop().call_later(_SWEEP_AGAIN, self._sweep, status, times + 1)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_SWEEP_AGAIN, self._sweep, status, times + 1, reason)
             return
-        self._gone(status)
+        self._gone(status, reason)
 
     def _gone(self, status: ExitStatus | None, reason: str = "") -> None:
         self.is_ending = False

@@ -155,7 +155,7 @@ class Zygote:
             self._sent[request.fork.token] = request
             self._reaper.fork_begins()
             try:
-                self._channel.send(request.fork, request.descriptors)
+                self._channel.send(request.fork, request.descriptors())
             except OSError:
                 self._forget(request.fork.token)
                 self._waiting.appendleft(request)

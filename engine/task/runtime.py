@@ -67,6 +67,7 @@ class TaskRuntime:
         self._poll.register(control.fileno(), select.POLLIN)
         self.failed_at: tuple[str, str | None] | None = None
         self._condition: str | None = None
+        self._said_paused: bool | None = None
         self._is_told = False
 
     def beat(self) -> None:
@@ -100,6 +101,8 @@ class TaskRuntime:
         match order:
             case TargetChanged(paused):
                 self.is_paused = paused
+                if paused is self._said_paused:  # so it is: the last word of that was lost
+                    self.paused_changed(paused=paused)
             case LogLevels(levels):
                 log_sequence.set_levels(levels)
             case Recycle():
@@ -127,10 +130,12 @@ class TaskRuntime:
     def ready(self) -> None:
         """``start()`` has returned and the client handles exist."""
         self.slot["started_ns"] = time.monotonic_ns()
+        self._said_paused = self.is_paused
         self._send(Ready(self.generation, self.is_paused))
 
     def paused_changed(self, *, paused: bool) -> None:
         """The loop obeyed a pause or a resume."""
+        self._said_paused = paused
         self._send(PausedChanged(self.generation, paused))
 
     def condition(self, text: str | None) -> None:

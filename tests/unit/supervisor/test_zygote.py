@@ -75,7 +75,7 @@ class Nursery:
             close()
             self.failed.append((token, reason))
 
-        request = ForkRequest(fork, descriptors, on_forked, on_failed)
+        request = ForkRequest(fork, lambda: descriptors, on_forked, on_failed)
         self.zygote.submit(request)
         return request
 
