@@ -190,29 +190,24 @@ class DeadLetterStore:
                 update = f"UPDATE handling SET {change.setting} WHERE number = ?"  # noqa: S608 (our own)
                 connection.execute(update, (*change.values, number))
 
-    def purge(
+    def removable(
         self, page: Sequence[tuple[StoredLetter, bool]], held: set[int], *, dry_run: bool
-    ) -> int:
-        """Take marked letters away for good; how many these are.
+    ) -> Sequence[LetterPlace]:
+        """The marked letters: any can be taken out of a file."""
+        del held, dry_run
+        return [stored.place for stored, is_marked in page if is_marked]
 
-        Raises:
-            StoreError: the file cannot be written; all are still there.
-        """
-        del held  # any letter can be taken out of a file
-        marked = [stored.place.number for stored, is_marked in page if is_marked]
-        return len(marked) if dry_run else self.remove(marked)
-
-    def remove(self, numbers: Iterable[int]) -> int:
-        """Take letters away for good; how many there were.
+    def remove(self, places: Iterable[LetterPlace]) -> None:
+        """Take letters away for good, if they are there.
 
         Raises:
             StoreError: the file cannot be written; all are still there.
         """
         if not self.path.exists():
-            return 0
+            return
         with self._database().transaction() as connection:
-            wanted = [(number,) for number in numbers]
-            return connection.executemany("DELETE FROM letters WHERE number = ?", wanted).rowcount
+            wanted = [(place.number,) for place in places]
+            connection.executemany("DELETE FROM letters WHERE number = ?", wanted)
 
     def close(self) -> None:
         """Close the file."""

@@ -38,7 +38,7 @@ from engine.task.letter_conversion import LetterConversion, NotSendableError
 
 _MARKERS: Final = (LETTER_HEADER, COUNT_HEADER)
 _PATIENCE: Final = 4.0
-_LOOKING: Final = 2.5
+_LOOKING: Final = 2.0
 _MOST_BYTES: Final = 4 << 20
 
 Handle = Callable[[Iterable[StoredLetter], letter_handling.Change], None]

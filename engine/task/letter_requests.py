@@ -159,18 +159,19 @@ class LetterRequests:
 
     def _purge(self, request: LettersRequest) -> dict[str, Any]:
         scan, held = self._scan(request, self._is_ours(request)), set(request.held)
-        matched = purged = 0
-        cuts: dict[str, int] = {}
+        matched, free = 0, list[LetterPlace]()
         for store, page in scan.pages():
             matched += sum(is_marked for _, is_marked in page)
-            taken = store.purge(page, held, dry_run=request.dry_run)
-            purged += taken
-            if taken and not store.is_file:
-                last = page[taken - 1][0].place
-                cuts[str(last.partition)] = last.number + 1
-        name = "purgeable" if request.dry_run else "purged"
+            free += store.removable(page, held, dry_run=request.dry_run)
         progress = self._progress(scan)
-        return {"matched": matched, name: purged, "held": sorted(held), "cuts": cuts, **progress}
+        if not request.dry_run:
+            for store in self._stores:
+                store.remove([place for place in free if place.is_in_file is store.is_file])
+        ends = {str(place.partition): place.number + 1 for place in free if not place.is_in_file}
+        name = "purgeable" if request.dry_run else "purged"
+        return {
+            "matched": matched, name: len(free), "held": sorted(held), "cuts": ends, **progress,
+        }  # fmt: skip
 
     # ---- letters ------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from engine.model.stored_letter import StoredLetter
 from engine.task.letter_reader import LetterReader
 from engine.task.letter_store import LetterStore
 
-SECONDS: Final = 2.5
+SECONDS: Final = 2.0
 """Of one walk; less than a request may take, for something is to be done with what it finds."""
 
 MarkedPage = Sequence[tuple[StoredLetter, bool]]

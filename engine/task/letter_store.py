@@ -36,16 +36,19 @@ class LetterStore(Protocol):
     def handle(self, letters: Iterable[StoredLetter], change: Change) -> None:
         """Remember what was done to letters."""
 
-    def purge(
+    def removable(
         self, page: Sequence[tuple[StoredLetter, bool]], held: set[int], *, dry_run: bool
-    ) -> int:
-        """Take those away for good that are marked, as far as that can be; how many these are.
+    ) -> Sequence[LetterPlace]:
+        """Those of the marked letters that can be taken away.
 
         Args:
             page: of :meth:`pages`; none is left out, and they come in order.
             held: partitions with a letter that is to stay; more are added.
-            dry_run: take nothing away; ``held`` is then known from the pages before.
+            dry_run: none will be taken away; ``held`` is then known from the pages before.
         """
+
+    def remove(self, places: Iterable[LetterPlace]) -> None:
+        """Take away for good what is removable."""
 
     def close(self) -> None:
         """Give everything back."""

@@ -67,27 +67,31 @@ class TopicLetters:
         self._notes.forget({p: span.begin for p, span in self._known_spans().items()})
         self._notes.write(letters, change)
 
-    def purge(
+    def removable(
         self, page: Sequence[tuple[StoredLetter, bool]], held: set[int], *, dry_run: bool
-    ) -> int:
-        """Cut a partition behind the marked letters that no other one stands before.
+    ) -> Sequence[LetterPlace]:
+        """The marked letters that no other one stands before.
 
         A topic can lose nothing but its beginning: what is marked and stands behind a letter that
         is not stays where it is.
         """
         if not page:
-            return 0
+            return ()
         partition = page[0][0].place.partition
         if not dry_run:
             held |= self._begun_behind
         if partition in held:
-            return 0
-        free = [stored for stored, _ in takewhile(lambda each: each[1], page)]
+            return ()
+        free = [stored.place for stored, _ in takewhile(lambda each: each[1], page)]
         if len(free) < len(page):
             held.add(partition)
-        if free and not dry_run:
-            self._reader.cut(partition, free[-1].place.number + 1)
-        return len(free)
+        return free
+
+    def remove(self, places: Iterable[LetterPlace]) -> None:
+        """Cut partitions behind the last of these letters."""
+        last = dict(sorted(places))
+        for partition, number in last.items():
+            self._reader.cut(partition, number + 1)
 
     def close(self) -> None:
         """Let go of the client and of the notes."""

@@ -8,6 +8,7 @@ import pytest
 
 from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits, Stage
+from engine.model.letter_place import in_file
 from engine.storage.database import StoreError
 from engine.storage.dead_letter_store import DeadLetterStore, QueueFullError
 
@@ -47,7 +48,7 @@ def test_a_letter_comes_back_as_it_was(store: DeadLetterStore, tmp_path: Path) -
 def test_reading_makes_no_file(store: DeadLetterStore) -> None:
     assert store.letters() == []
     assert store.counts() == {}
-    assert store.remove([1]) == 0
+    store.remove([in_file(1)])
     assert not store.path.exists()
 
 
@@ -65,7 +66,7 @@ def test_pages_counts_and_removal(store: DeadLetterStore) -> None:
     store.add([letter(10, stage=Stage.TRANSFORMATION)], LIMITS, NOW)
     assert [each.place.number for each in store.letters(after=7, limit=2)] == [8, 9]
     assert store.counts() == {("TASK_PUT", "ValueError"): 10, ("TRANSFORMATION", "ValueError"): 1}
-    assert store.remove([1, 2, 99]) == 2
+    store.remove(map(in_file, (1, 2, 99)))
     store.add([letter(11)], LIMITS, NOW)
     assert [each.place.number for each in store.letters()] == list(range(3, 13))
 
