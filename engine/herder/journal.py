@@ -6,11 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.model.letter_request import LettersRequest
 from engine.storage.config_store import StoredConnector
 from engine.wire.herder_message import Remark
 
 ACTOR: Final = ContextVar("actor", default="herder")
 """Who wants what is being done, as the journal names it; work begun for somebody goes on so."""
+
+_DONE: Final = {"replay": "replayed", "purge": "purged"}
 
 
 class HerderJournal:
@@ -36,6 +39,17 @@ class HerderJournal:
             version=after.version,
             keys=_changed_keys(before.config if before else {}, after.config),
         )
+
+    def handled_letters(
+        self, connector: str, request: LettersRequest, answer: Mapping[str, Any]
+    ) -> None:
+        """Dead letters were changed, sent again or taken away; what only looks is not told."""
+        if request.action == "edit":
+            event = "letter_reverted" if request.revert else "letter_edited"
+            self.record(event, connector=connector, letter=request.letter)
+        elif done := answer.get(_DONE.get(request.action, "")):
+            event = f"letters_{_DONE[request.action]}"
+            self.record(event, connector=connector, letters=done, where=list(request.where) or None)
 
 
 def _changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

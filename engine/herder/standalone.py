@@ -114,7 +114,9 @@ class StandaloneHerder:
     async def dead_letters(self, name: str, request: LettersRequest) -> Mapping[str, Any]:
         """See the protocol."""
         entry = self._connectors.entry(name)
-        return await self._planner.dead_letters(entry.stored.config, request)
+        answer = await self._planner.dead_letters(entry.stored.config, request)
+        self._connectors.journal.handled_letters(name, request, answer)
+        return answer
 
     async def log_levels(self, connector: str | None) -> Mapping[str, tuple[str, int | None]]:
         """See the protocol."""

@@ -55,11 +55,13 @@ class WorkerConnectors:
 
     Attributes:
         levels: of logging, of the worker and of its connectors' tasks.
+        journal: of what people do.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self.levels = parts.levels
+        self.journal = parts.journal
         self._entries: dict[str, ConnectorEntry] = {}
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 

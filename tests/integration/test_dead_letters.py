@@ -22,6 +22,7 @@ from engine.api import (
     Schema,
     SchemaAndValue,
     SinkBatch,
+    SourceRecord,
     ToleranceExceededError,
     TopicPartition,
 )  # fmt: skip
@@ -422,6 +423,35 @@ def test_a_sources_records_of_every_stage_come_in_envelopes(
     envelope = json.loads(too_large.letter.record.value or b"")
     assert base64.b64decode(envelope["value"]["base64"]) == b"y" * 2_000_000
     assert too_large.letter.record.source_offset == {"batch": 5}
+
+
+def test_a_sources_keys_and_headers_fail_at_stages_of_their_own(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    class Mute(SimpleHeaderConverter):
+        def from_connect_header(
+            self, topic: str, key: str, schema: Schema | None, value: Any
+        ) -> bytes | None:
+            raise DataError("no headers here")
+
+    headers = (("h", SchemaAndValue(None, "x")),)
+    records = [
+        SourceRecord({"list": 1}, {"batch": 1}, topic, value="a", key="bad key"),
+        SourceRecord({"list": 1}, {"batch": 1}, topic, value="b", headers=headers),
+        SourceRecord({"list": 1}, {"batch": 1}, topic, value="c"),
+    ]
+    settings = list_source.config(name, errors__tolerance="all")
+    task = ListSource(topic, [records])
+    plugins = string_plugins(settings, key_converter=Picky(), header_converter=Mute())
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=settings, plugins=plugins)
+    driver.start().ready()
+    assert [m.value() for m in read_all(kafka, topic, 1)] == [b"c"]
+    wait_until(lambda: stored(tmp_path, name) == {"batch": 1})
+    driver.stop()
+    key, header = local(tmp_path, name)
+    assert (key.letter.stage, header.letter.stage) == ("KEY_CONVERTER", "HEADER_CONVERTER")
+    envelope = json.loads(header.letter.record.value or b"")
+    assert envelope["headers"][0]["value"]["connect"]["payload"] == "x"
 
 
 def test_a_sources_letters_without_a_topic_are_in_the_file(

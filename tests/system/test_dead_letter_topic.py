@@ -129,6 +129,11 @@ def test_a_bad_record_of_each_stage_is_found_mended_and_arrives_once(
     assert "5 letters purged" in purged
     assert "is cut before offset 5: what stood there is gone for everybody" in purged
     assert letters.told("ls")["total"] == 0
+    events = letters.engine.ask(f"/engine/events?connector={letters.name}&tail=50").body
+    told = [json.loads(line)["event"] for line in events.splitlines()]
+    assert [told.count(f"letter_{done}") for done in ("edited", "reverted")] == [len(BAD), 0]
+    assert "letters_replayed" in told
+    assert told[-1] == "letters_purged"
 
 
 def kill_replays(letters: Letters) -> None:
