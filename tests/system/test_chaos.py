@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -212,6 +213,23 @@ def test_a_disk_is_filled_that_nobody_else_sees(uid: int) -> None:
         assert sorted(each.name for each in kept.iterdir()) == ["after", "before", "meanwhile"]
         assert (kept / "before").read_bytes() == b"kept"
         assert list(path.iterdir()) == []
+
+
+def test_who_may_have_no_disk_is_told_and_stays_who_he_is(tmp_path: Path) -> None:
+    """Root without capabilities, as in many containers."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be without what root has")
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from engine.cli.chaos.small_disk import NoDiskError, SmallDisk\n"
+        "try: SmallDisk(Path(sys.argv[1]), 1 << 20)\n"
+        "except NoDiskError as error: print(error)\n"
+        "print(os.getuid())\n"
+    )
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code]
+    ended = subprocess.run([*command, tmp_path], capture_output=True, text=True, check=True)
+    told = r"no mount namespace of our own: [A-Z][a-z ]+; run it as root\n0\n"
+    assert re.fullmatch(told, ended.stdout), ended.stdout
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ own first. Both end with the last process in them.
 """
 
 import ctypes
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -76,19 +77,29 @@ def _write_until_full(fd: int, data: bytes) -> None:
 
 
 def _enter_namespace() -> None:
+    if ctypes.CDLL(None).unshare(_NEW_MOUNTS) == 0:
+        return
+    child = os.fork()  # a user namespace without a user is no place to go on from
+    if child == 0:
+        os._exit(_user_namespace())
+    error = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or _user_namespace()
+    if error:
+        raise NoDiskError(f"no mount namespace of our own: {os.strerror(error)}; run it as root")
+
+
+def _user_namespace() -> int:
+    """Enter one, as the user that we are; 0, or why that did not succeed, by its number."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_NEW_MOUNTS) == 0:
-        return
     if libc.unshare(_NEW_MOUNTS | _NEW_USER) != 0:
-        reason = os.strerror(ctypes.get_errno())
-        raise NoDiskError(f"no mount namespace of our own: {reason}; run it as root")
+        return ctypes.get_errno()
     try:
         Path("/proc/self/setgroups").write_text("deny", "ascii")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", "ascii")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", "ascii")
     except OSError as error:
-        raise NoDiskError(f"no user namespace of our own: {error.strerror}") from error
+        return error.errno or errno.EPERM
+    return 0
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None) -> None:

@@ -30,7 +30,7 @@ from engine.model.letter_request import LettersRequest
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState
+from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState, ZygoteSeen
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
@@ -92,6 +92,7 @@ class FakeHerder:
         self.offsets_problem = ""
         self.reloaded = Reloaded()
         self.upgrade = UpgradeState()
+        self.zygote: ZygoteSeen | None = None
         self.upgraded = UpgradeState(upgrades=1)
         self.sampled_pids: dict[TaskId, int] = {}
         self.generation = 0
@@ -354,7 +355,7 @@ class FakeHerder:
 
     def worker_view(self) -> WorkerView:
         return WorkerView(
-            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, None, 1, 2,
+            "0.1.0", "c0ffee", "cluster", WORKER_ID, 10, 11, 0.001, self.zygote, 1, 2,
             upgrade=self.upgrade, journal_file=self.journal, losses=self.losses,
         )  # fmt: skip
 

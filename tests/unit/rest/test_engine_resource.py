@@ -12,6 +12,7 @@ from engine.herder.herder import TaskCounters
 from engine.herder.sampler import Sample
 from engine.model.task_id import TaskId
 from engine.rest.rates import Rates
+from engine.wire.herder_message import ZygoteSeen
 from tests.unit.rest.fake_herder import FakeHerder, slot_of
 from tests.unit.rest.rest_server import RestServer
 
@@ -57,7 +58,17 @@ def test_the_worker_is_shown(server: RestServer, herder: FakeHerder) -> None:
     worker = server.ask("GET", "/engine/worker").json
     assert worker["version"] == "0.1.0"
     assert (worker["supervisor_pid"], worker["herder_pid"]) == (10, 11)
+    assert (worker["zygote_pid"], worker["zygote_uptime_seconds"]) == (None, None)
     assert worker["tasks"] == {"RUNNING": 2}
+
+
+def test_a_zygote_that_can_fork_is_shown_with_its_age(
+    server: RestServer, herder: FakeHerder
+) -> None:
+    herder.zygote = ZygoteSeen(12, time.monotonic_ns() - 5_000_000_000)
+    worker = server.ask("GET", "/engine/worker").json
+    assert worker["zygote_pid"] == 12
+    assert worker["zygote_uptime_seconds"] >= 5
 
 
 # ---- rates -----------------------------------------------------------------------------------
