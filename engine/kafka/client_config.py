@@ -78,6 +78,9 @@ _SHARES_OF_MEMORY: Final = {
 }
 """A queue gets this part of what a process may use."""
 
+_LARGEST_ALONE: Final = str(8 << 20)
+"""Half of the producer's queue: what is larger would never find room in it."""
+
 _LEAST_QUEUE: Final = 1 << 20
 _MOST_QUEUE: Final = 64 << 20
 
@@ -108,6 +111,16 @@ class ClientConfig:
                 self.properties[name] = str(size // 1024)
                 if name == "queued.max.messages.kbytes" and "fetch.max.bytes" not in self.origins:
                     self.properties["fetch.max.bytes"] = str(size)
+
+    def send_alone(self) -> None:
+        """Make a producer put each record into a batch of its own, whatever the record's size.
+
+        A batch is refused as a whole, and who sends a few records wants no other to suffer from
+        one.
+        """
+        if "message.max.bytes" not in self.origins:
+            self.properties["message.max.bytes"] = _LARGEST_ALONE
+        self.properties["batch.num.messages"] = "1"
 
     def limit_batch(self, limits: Iterable[int | None]) -> None:
         """Keep a producer's batches below what topics take; librdkafka never splits one."""

@@ -20,9 +20,6 @@ from engine.task.task_life import TaskLife
 from engine.task.topic_maker import TopicMaker
 
 _SLICE: Final = 0.1
-_LARGEST: Final = str(8 << 20)
-"""Half of the producer's queue: what is larger would never find room in it."""
-
 _REPLICATION: Final = "errors.deadletterqueue.topic.replication.factor"
 
 
@@ -158,9 +155,6 @@ class DeadLetterTopic:
         client = producer_config(
             runtime.assignment.worker, runtime.config, f"connector-dlq-producer-{self._life.id}"
         )
-        if "message.max.bytes" not in client.origins:
-            client.properties["message.max.bytes"] = _LARGEST
-        # a batch is refused as a whole: one letter each, and no other one suffers from its size
-        client.properties["batch.num.messages"] = "1"
+        client.send_alone()
         self._life.warn_of_ignored(client)
         return client

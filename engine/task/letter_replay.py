@@ -123,6 +123,7 @@ def replay_client(kind: type, config: Mapping[str, str], worker: Mapping[str, st
     """A producer's configuration; a sink's letters go to the cluster that it reads."""
     client_id = f"connector-replay-{config['name']}"
     producer = producer_config(worker, config, client_id)
+    producer.send_alone()
     if issubclass(kind, SourceConnector):
         return producer
     consumer = consumer_config(worker, config, client_id, client_id)

@@ -97,6 +97,19 @@ def test_a_put_that_asks_too_often_for_a_retry_has_failed(
     assert committed(kafka, name, topic) == [-1001]
 
 
+def test_a_put_that_asks_too_long_for_a_retry_has_failed(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    write(kafka, topic, [b"a", b"b"])
+    task = ListSink()
+    task.failure = RetriableError("never", retry_after=0.01)
+    settings = config(name, topic, engine__errors__task__retry__timeout__ms="300")
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=settings).start()
+    assert driver.failed(RetriableError) == "never"
+    assert len(task.attempts) > 1
+    assert committed(kafka, name, topic) == [-1001]
+
+
 def test_a_reported_error_ends_a_task_that_swallows_it(
     kafka: str, topic: str, name: str, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from connectors.file import FileStreamSinkConnector
-from engine.api.errors import NotFoundError
+from engine.api.errors import NotFoundError, RetriableError
 from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.letter_context import context_headers
 from engine.model.letter_place import BEGINNING
@@ -66,7 +66,7 @@ class Queue:
         self, *letters: DeadLetter, partition: int = 0, ours: bool = True, context: bool = True
     ) -> None:
         """Write letters, as the engine does or as Kafka Connect does."""
-        producer = Producer({"bootstrap.servers": self.kafka})
+        producer = Producer({"bootstrap.servers": self.kafka, "message.max.bytes": 5_000_000})
         for each in letters:
             told = context_headers(each) if context else []
             if not ours:
@@ -173,6 +173,30 @@ def test_letters_are_sent_once_with_what_was_edited_and_without_their_context(
     assert (again["ready"], again["skipped"]) == (0, {"replayed already": 2})
     assert queue.ask("replay")["replayed"] == 0
     assert queue.places(where=("replayed=true", "edited=true")) == ["0@0"]
+
+
+def test_a_large_letter_is_sent_wherever_it_fits_and_spoils_no_other(
+    kafka: str, topic: str, tmp_path: Path
+) -> None:
+    queue = Queue(kafka, topic, tmp_path)
+    large = {"value": b"x" * 2_000_000}
+    create(kafka, queue.name, 1, {"max.message.bytes": "4000000"})
+    create(kafka, topic, 1, {"max.message.bytes": "3000000"})
+    queue.keep(queue.letter(0, of=large), queue.letter(1, of={"value": b"x" * 3_500_000}))
+    queue.keep(queue.letter(2))
+    answers = list(queue.all_of("replay"))
+    assert sum(each["replayed"] for each in answers) == 2
+    [refused] = [refused for each in answers for refused in each["refused"]]
+    assert (refused["letter"], "too large" in refused["reason"]) == ("0@1", True)
+    assert [len(value) for value, _ in sent(queue, 2)] == [2_000_000, 4]
+    assert queue.places(where=("replayed=false", "uncertain=false")) == ["0@1"]
+
+
+def test_without_kafka_the_file_can_still_be_looked_at(queue: Queue) -> None:
+    queue.kafka = "127.0.0.1:1"
+    with pytest.raises(RetriableError, match="--queue file shows the letters in the worker's own"):
+        queue.ask("list")
+    assert queue.ask("list", queue="file")["total"] == 0
 
 
 def test_what_is_not_to_be_sent_is_left_alone_with_the_reason(queue: Queue) -> None:
