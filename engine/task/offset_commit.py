@@ -66,6 +66,8 @@ class OffsetCommit:
         if self._under_way is not None:
             self._slot.add("commit_skips", 1)
             return True
+        if not offsets:  # nothing was read yet: the task has nothing to flush, as upstream
+            return True
         self._began = time.monotonic_ns()
         try:
             wanted = self._durable(offsets)
