@@ -65,7 +65,7 @@ Serve = Callable[[Herder, socket.socket], Awaitable[Close]]
 """Serves the REST API on a listening socket; the answer ends it."""
 
 _HEAD_START: Final = 1.0
-"""Seconds that planning gets before the REST API's modules are imported, which stops the loop."""
+"""Seconds that planning gets before the REST API's modules may be imported, which stops the loop."""
 
 _TASKS_FIRST: Final = 0.4
 """Seconds that tasks get on top of that for their first record."""
@@ -244,7 +244,7 @@ class HerderProcess:
         self.herder = StandaloneHerder(
             connectors, self._table, planner, self._facts, files, self._request_upgrade
         )
-        close = await self._serve(self.herder, serve)
+        serving = asyncio.ensure_future(self._serve(self.herder, serve))
         try:
             code = await self._outcome(planning)
             if code:
@@ -254,11 +254,11 @@ class HerderProcess:
             _check_plugins()
             if self._facts.kafka_cluster_id is None:
                 self._background.run(self._find_cluster(planner))
-            await self._is_over.wait()
+            await self._until_over(serving)
             return 0
         finally:
             planning.cancel()
-            await self._close(close)
+            await self._close(serving)
 
     async def _let_tasks_go_first(self, wanted: Sized) -> None:
         """The REST API's modules would take a processor from tasks that connect just now."""
@@ -279,9 +279,30 @@ class HerderProcess:
         return 0
 
     async def _serve(self, herder: Herder, serve: Serve) -> Close | None:
-        return await serve(herder, self._listener) if self._listener is not None else None
+        """Serve from the first connection on: a third of this process's memory and start."""
+        if self._listener is None:
+            return None
+        is_asked, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.add_reader(self._listener, is_asked.set)
+        try:
+            await is_asked.wait()
+        finally:
+            loop.remove_reader(self._listener)
+        return await serve(herder, self._listener)
 
-    async def _close(self, close: Close | None) -> None:
+    async def _until_over(self, serving: "asyncio.Future[Close | None]") -> None:
+        """Wait for the end, which is near when REST cannot be served."""
+        over = asyncio.ensure_future(self._is_over.wait())
+        await asyncio.wait((over, serving), return_when=asyncio.FIRST_EXCEPTION)
+        if not over.done():
+            over.cancel()
+            serving.result()
+
+    async def _close(self, serving: "asyncio.Future[Close | None]") -> None:
+        if not serving.done():
+            serving.cancel()
+            return
+        close = None if serving.cancelled() or serving.exception() else serving.result()
         if close is not None:
             try:
                 async with asyncio.timeout(_LAST_ANSWERS):
