@@ -14,7 +14,7 @@ Messages are worded as Kafka's ``ConfigDef`` words them.
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, cast, dataclass_transform, get_type_hints
@@ -162,7 +162,16 @@ def key(  # noqa: PLR0913 (all but one have defaults)
         "type": type, "milliseconds": milliseconds, "group": group, "width": width,
         "display_name": display_name or name, "recommended": tuple(recommended),
     }  # fmt: skip
-    return field(metadata={"key": made}, **({} if default is REQUIRED else {"default": default}))
+    return _Key(made)
+
+
+class _Key:
+    """Stands in the class's body until the class is made."""
+
+    __slots__ = ("made",)
+
+    def __init__(self, made: dict[str, Any]) -> None:
+        self.made = made
 
 
 C = TypeVar("C")
@@ -170,8 +179,63 @@ C = TypeVar("C")
 
 @dataclass_transform(field_specifiers=(key,), frozen_default=True, kw_only_default=True)
 def config(cls: type[C]) -> type[C]:
-    """Make a class whose fields are keys."""
-    return dataclass(frozen=True, kw_only=True, slots=False)(cls)
+    """Make a class whose fields are keys: immutable, equal by value, made with named values.
+
+    Like a frozen dataclass, but nothing is compiled for it: there are many such classes, and few of
+    their instances. An instance holds what was given; defaults are the class's.
+    """
+    own = {name: each.made for name, each in vars(cls).items() if isinstance(each, _Key)}
+    inherited = [vars(base).get("__config_keys__", {}) for base in reversed(cls.__mro__[1:])]
+    declarations = {name: made for each in (*inherited, own) for name, made in each.items()}
+    for name, made in own.items():
+        if made["default"] is REQUIRED:
+            delattr(cls, name)
+        else:
+            setattr(cls, name, made["default"])
+    cls.__config_keys__ = declarations  # type: ignore[attr-defined]
+    for name in ("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"):
+        setattr(cls, name, vars(_Config)[name])
+    return cls
+
+
+class _Config:
+    """What instances of all config classes do."""
+
+    __config_keys__: Mapping[str, Mapping[str, Any]]
+
+    def __init__(self, **values: Any) -> None:
+        names = self.__config_keys__
+        unknown = values.keys() - names.keys()
+        missing = {n for n in names if n not in values and names[n]["default"] is REQUIRED}
+        if unknown or missing:
+            wrong = f"unexpected {sorted(unknown)}" if unknown else f"missing {sorted(missing)}"
+            raise TypeError(f"{type(self).__name__}: {wrong}")
+        self.__dict__.update(values)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__config_keys__)
+        return f"{type(self).__name__}({shown})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__config_keys__)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.__config_keys__))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"cannot assign to {name} of a configuration")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"cannot delete {name} of a configuration")
+
+
+def changed(made: C, **values: Any) -> C:
+    """The same configuration with other values of some fields."""
+    names = made.__config_keys__  # type: ignore[attr-defined]
+    given = {name: value for name, value in vars(made).items() if name in names}
+    return type(made)(**{**given, **values})
 
 
 def keys_of(cls: type) -> ConfigKeys:
@@ -199,7 +263,10 @@ class _Declared(NamedTuple):
 
 def _declare(cls: Any) -> _Declared:
     hints = get_type_hints(cls)
-    by_field = {f.name: _key_of(f, hints[f.name], i) for i, f in enumerate(fields(cls))}
+    by_field = {
+        name: _key_of(made, hints[name], index)
+        for index, (name, made) in enumerate(cls.__config_keys__.items())
+    }
     return _Declared(
         tuple(by_field.values()),
         {each.name: (field_name, each) for field_name, each in by_field.items()},
@@ -210,12 +277,10 @@ def _declare(cls: Any) -> _Declared:
 _declared: Callable[[Any], _Declared] = cache(_declare)
 
 
-def _key_of(declared: "Field[Any]", hint: Any, index: int) -> ConfigKey:
-    made = dict(declared.metadata["key"])
+def _key_of(declared: Mapping[str, Any], hint: Any, index: int) -> ConfigKey:
+    made = dict(declared)
     made["type"] = made["type"] or (ConfigType.LONG if made["milliseconds"] else _type_of(hint))
     made["order"] = index + 1 if made["group"] else -1
-    if declared.default is not MISSING:
-        made["default"] = declared.default
     return ConfigKey(**made)
 
 

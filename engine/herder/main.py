@@ -65,7 +65,7 @@ Serve = Callable[[Herder, socket.socket], Awaitable[Close]]
 """Serves the REST API on a listening socket; the answer ends it."""
 
 _HEAD_START: Final = 1.0
-"""Seconds that planning gets before the REST API's modules may be imported, which stops the loop."""
+"""Seconds that planning gets before the REST API may be imported, which stops the loop."""
 
 _TASKS_FIRST: Final = 0.4
 """Seconds that tasks get on top of that for their first record."""

@@ -5,7 +5,7 @@ connectors, which are understood, and then ours, which a worker may give as defa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -15,6 +15,7 @@ from engine.api.config import (
     ConfigKeys,
     ConfigType,
     at_least,
+    changed,
     config,
     key,
     keys_of,
@@ -247,12 +248,12 @@ def error_policy(worker: Mapping[str, str], connector: Mapping[str, str]) -> Err
     defaults = {name: text for name, text in worker.items() if name in ours}
     policy = parse(ErrorPolicy, {**defaults, **connector})
     if connector.get(_RATE) and _TOLERANCE not in connector:
-        policy = replace(policy, tolerance="all")
+        policy = changed(policy, tolerance="all")
     if connector.get(_RATE) and not policy.is_tolerant:
         raise ConfigError({
             _RATE: f"Invalid value {policy.rate} for configuration {_RATE}: nothing is tolerated "
             f"with {_TOLERANCE}={policy.tolerance}; expected {_TOLERANCE}=all, or no rate"
         })  # fmt: skip
     if policy.max_retries > 0 and _RETRY_TIMEOUT not in connector:
-        policy = replace(policy, retry_timeout=-0.001)
+        policy = changed(policy, retry_timeout=-0.001)
     return policy
