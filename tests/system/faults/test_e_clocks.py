@@ -7,13 +7,11 @@ start, its boot id and its process numbers are those of namespaces.
 import ast
 import os
 import re
-import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,53 +19,15 @@ from typing import Any
 import pytest
 
 from tests.system.facility import lacks
+from tests.system.faults.clocks import WallClock, in_namespaces
 from tests.system.faults.supervised import PLUGINS, SupervisedEngine, kill
 from tests.system.running_engine import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 MakeEngine = Callable[..., SupervisedEngine]
-LIBRARY = Path(__file__).with_name("wall_clock.c")
 HOUR = 3600
 SLOW = {"engine_restart_delay_ms": 600_000, "engine_restart_delay_max_ms": 600_000}
-
-
-def in_namespaces(options: list[str], script: str, *arguments: str) -> list[str]:
-    """A command that runs another in namespaces of its own, after a script.
-
-    Args:
-        options: of unshare(1).
-        script: of sh; ``$1`` and so on are the arguments.
-    """
-    probe = subprocess.run(
-        ["unshare", *options, "true"], capture_output=True, text=True, check=False
-    )
-    if probe.returncode:
-        lacks("namespaces", probe.stderr.strip())
-    shift = f"shift {len(arguments)}; " if arguments else ""
-    return ["unshare", *options, "sh", "-ec", f'{script}; {shift}exec "$@"', "sh", *arguments]
-
-
-class WallClock:
-    """One that can be set, for those who are started with its environment."""
-
-    def __init__(self, directory: Path) -> None:
-        library, self._path = directory / "wall_clock.so", directory / "wall_clock"
-        compiler = shutil.which("cc")
-        if compiler is None:
-            pytest.skip("no C compiler is installed")
-        command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(LIBRARY), "-ldl"]
-        subprocess.run(command, check=True, timeout=60)
-        self._path.write_bytes(struct.pack("l", 0))
-        self.environment: Mapping[str, str] = {
-            **os.environ, "PYTHONPATH": str(PLUGINS), "LD_PRELOAD": str(library),
-            "WALL_CLOCK": str(self._path),
-        }  # fmt: skip
-
-    def set(self, seconds: int) -> None:
-        """So far from the true time."""
-        with self._path.open("r+b", buffering=0) as file:
-            file.write(struct.pack("l", seconds))
 
 
 def logged_at(engine: SupervisedEngine, event: str) -> float:
@@ -84,7 +44,7 @@ def now() -> float:
 def test_f44_a_wall_clock_that_is_set_changes_no_delay_and_no_deadline(
     own_engine: MakeEngine, tmp_path: Path
 ) -> None:
-    clock = WallClock(tmp_path)
+    clock = WallClock(tmp_path, {"PYTHONPATH": str(PLUGINS)})
     engine = own_engine(
         connectors={"calm": {}, "victim": {}, "waits": {"at_start": "exit 3", **SLOW}},
         worker={"engine.heartbeat.timeout.ms": 5000},
