@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     body: Any
 
 
-def wait_for(what: Callable[[], T | None], timeout: float = PATIENCE) -> T:
+def wait_for(what: Callable[[], T | None], timeout: float = PATIENCE, every: float = 0.02) -> T:
     """The first true answer. A request that nobody answers yet is none."""
     deadline, pause = time.monotonic() + timeout, threading.Event()
     last: object = None
@@ -50,7 +50,7 @@ def wait_for(what: Callable[[], T | None], timeout: float = PATIENCE) -> T:
                 return found
             last = found
         assert time.monotonic() < deadline, f"not in time; the last answer was {last!r}"
-        pause.wait(0.02)
+        pause.wait(every)
 
 
 def free_port() -> int:

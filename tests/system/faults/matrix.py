@@ -105,14 +105,22 @@ def _fault(text: str) -> str:
     return name
 
 
+def _whom(text: str) -> list[str]:
+    names = [] if text == "none" else text.split(",")
+    for name in names:
+        if name not in WHO:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(WHO)}")
+    return names
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/faults", description="What comes of seventy faults, here and elsewhere."
     )
     parser.add_argument("faults", nargs="*", type=_fault, help="F07 F23 …; all of them if none")
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), default=list(WHO), metavar="WHO",
-        help="of engine,supervisor,circus, some",
+        "--only", type=_whom, default=list(WHO), metavar="WHO",
+        help="of engine,supervisor,circus, some; none: what is known is shown",
     )  # fmt: skip
     parser.add_argument("--slow", action="store_true", help="tests too that take minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all outcomes as JSON")

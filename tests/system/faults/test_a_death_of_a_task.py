@@ -247,12 +247,12 @@ def test_f08_two_hundred_tasks_that_die_at_once_all_come_back(engine: Supervised
         fine = [t for t in tasks if t["restarts"].get("killed", 0) == kills]
         return [t["pid"] for t in fine] if len(fine) == 200 else []
 
-    first = wait_for(lambda: all_running(0), 90)
+    first = wait_for(lambda: all_running(0), 90, every=0.3)
     assert len(set(first)) == 200
 
     for pid in first:
         kill(pid)
 
-    second = wait_for(lambda: all_running(1), 90)
+    second = wait_for(lambda: all_running(1), 90, every=0.3)
     assert len(set(second)) == 200
     assert all(is_alive(pid) for pid in second)
