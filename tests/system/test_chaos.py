@@ -49,7 +49,7 @@ def test_an_engine_of_its_own_is_hurt_and_loses_nothing(tmp_path: Path) -> None:
     """Every record arrives, every task comes back, and no process is left."""
     work, result = tmp_path / "work", tmp_path / "result.json"
     ended = chaos(
-        "--minutes", 0.2, "--seed", 1, "--tasks", 4, "--data-dir", work, "--json", result,
+        "--minutes", 0.1, "--seed", 1, "--tasks", 4, "--data-dir", work, "--json", result,
         "--kill", "task=4,herder=1,zygote=1", "--stop", 1, "--oom", 1,
         "--patience", 120,
     )  # fmt: skip
