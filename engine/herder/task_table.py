@@ -65,7 +65,7 @@ class TaskTable:
         task = TaskId(report.connector, report.task)
         if death is not None:
             self._deaths[task] = death
-        self._reports[task] = (report, time.monotonic_ns())
+        self._reports[task] = (self._whole(task, report), time.monotonic_ns())
         for fd in descriptors:
             memory = mmap.mmap(fd, SLOT_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
             self._slots[task] = Slot(memoryview(memory))
@@ -89,7 +89,7 @@ class TaskTable:
             self._lost.pop(task, None)
             self._leaving.discard(task)
         else:
-            self._reports[task] = (report, event.monotonic_ns)
+            self._reports[task] = (self._whole(task, report), event.monotonic_ns)
         if event.event == "unkillable":  # nobody need wait for it any longer
             self._leaving.discard(task)
         self._changed.set()
@@ -142,6 +142,14 @@ class TaskTable:
         if death is None or report.condition == Condition.UNKILLABLE:
             return report.trace or report.reason
         return explain(Facts(task, death, report.condition, report.retry_in))
+
+    def _whole(self, task: TaskId, report: TaskReport) -> TaskReport:
+        """The report with the trace that its sender leaves to the death."""
+        death = self._deaths.get(task)
+        if report.trace or death is None:
+            return report
+        trace = None if report.trace is None else death.trace
+        return msgspec.structs.replace(report, trace=trace)
 
     def are_on_their_way(self, count: int) -> bool:
         """Whether there are so many tasks, and each has moved a record or is in no hurry to."""

@@ -75,6 +75,12 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts_window: float = 0.0
 
     @property
+    def trace(self) -> str:
+        """What the status shows of a task that is not started again, or waits for that."""
+        told = (self.error or f"TaskDied: {self.reason}", self.traceback, self.verdict)
+        return "\n".join(filter(None, told))
+
+    @property
     def is_in_order(self) -> bool:
         """Whether the process was told to end and did: nothing is to be explained."""
         return self.exit_class in _TOLD and self.exit_code == EXIT_OK

@@ -358,7 +358,7 @@ class SupervisedTask:
             config_hash=state.process_hash,
             pid=self.pid,
             reason=state.reason,
-            trace=shorten(state.trace, _LONGEST_TRACE) if state.trace else None,
+            trace=self._told_trace(),
             note="; ".join(filter(None, (state.stall, state.note))) or None,
             restarts=state.restarts,
             retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
@@ -367,6 +367,13 @@ class SupervisedTask:
             limits=state.limits if state.limits != NO_LIMITS else None,
             confined=self._limits.controllers,
         )
+
+    def _told_trace(self) -> str | None:
+        """Empty where the death says the same: there are messages with both."""
+        trace = self.state.trace
+        if trace and self.death is not None and trace == self.death.trace:
+            return ""
+        return shorten(trace, _LONGEST_TRACE) if trace else None
 
     def whereabouts(self) -> str:
         """What a process is at that does not end."""

@@ -167,7 +167,8 @@ class TaskReport(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         condition: a value of :class:`engine.model.state.Condition`.
         reason: why the last process ended, in one sentence; None while none has.
-        trace: what the status shows of a task that FAILED.
+        trace: what the status shows of a task that FAILED; empty where that is the ``trace`` of its
+            death, which is told beside it or was told before.
         note: what a running task waits for or suffers from.
         restarts: how often it was started again, by exit class.
         retry_in: seconds until the next start, in BACKOFF.

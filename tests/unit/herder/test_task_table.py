@@ -12,6 +12,7 @@ import pytest
 from engine.herder.connector_entry import config_hash
 from engine.herder.sampler import Sample
 from engine.herder.task_table import TaskTable
+from engine.model.death import Death
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import ON_THE_WIRE, Condition, State
 from engine.model.task_id import TaskId
@@ -48,6 +49,21 @@ def test_a_condition_reads_as_upstream_knows_it_with_a_trace_only_when_something
     has_failed = condition in (Condition.FAILED, Condition.BACKOFF, Condition.UNKILLABLE)
     assert state.trace == ("Why: so" if has_failed else None)
     assert (state.worker_id, state.version) == ("w:1", "1.0")
+
+
+def test_a_trace_that_is_left_to_the_death_is_shown_all_the_same(table: TaskTable) -> None:
+    death = Death(
+        5, "crash", "exit code 70", "FAILED", 1000, error="OSError: no", traceback="Traceback",
+        verdict="not restarted",
+    )  # fmt: skip
+    failed = report(Condition.FAILED, trace="")
+    table.apply(TaskEvent(1, "exited", time.monotonic_ns(), failed, death))
+    table.apply(event("failed", failed, 2))
+    [view] = table.views({"c": "sink"})
+    assert view.report.trace == "OSError: no\nTraceback\nnot restarted"
+    table.apply(event("running", report(), 3))
+    [view] = table.views({"c": "sink"})
+    assert view.report.trace is None
 
 
 def test_a_task_that_nobody_has_spoken_of_is_unassigned(table: TaskTable) -> None:

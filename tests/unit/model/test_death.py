@@ -1,7 +1,9 @@
 """The record of a death: what was known of the process, and what follows."""
 
+import pytest
+
 from engine.model.death import Death, death_of
-from engine.model.exit_status import ExitStatus
+from engine.model.exit_status import EXIT_CONFIG, ExitStatus
 from engine.model.lifecycle import reduce
 from engine.model.lifecycle_event import Exited, RestartRequested, TimedOut, Timer
 from engine.model.state import Condition
@@ -66,6 +68,23 @@ def test_the_first_error_of_a_row_is_kept_beside_the_last() -> None:
     assert (last.first_error, last.error) == ("OSError: the disk is gone", "LookupError: no file")
     assert last.first_error_ms == NOON_MS - 1000
     assert last.restarts_ms == (NOON_MS - 1000, NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "condition"),
+    [(70, "OSError: the disk is gone", Condition.BACKOFF), (70, None, Condition.BACKOFF),
+     (EXIT_CONFIG, "ConfigError: no", Condition.FAILED)],
+)  # fmt: skip
+def test_a_death_has_the_trace_that_the_task_has(
+    code: int, error: str | None, condition: Condition
+) -> None:
+    """So that it need not be told twice."""
+    task = SimulatedTask()
+    task.want()
+    trace = "Traceback" if error else None
+    death = died(task, Exited(task.state.generation, ExitStatus(code=code), error, trace=trace))
+    assert task.state.condition is condition
+    assert death.trace == task.state.trace
 
 
 def test_an_operators_restart_begins_a_new_row() -> None:
