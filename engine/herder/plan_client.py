@@ -173,9 +173,9 @@ class PlanClient:
             self._pump_soon()
 
     def _close(self, token: int, call: "_PlanCall") -> None:
-        del self._running[token]
-        call.close()
-        self._pump_soon()
+        if self._running.pop(token, None) is not None:  # its last answer may have ended it already
+            call.close()
+            self._pump_soon()
 
 
 class _PlanCall:

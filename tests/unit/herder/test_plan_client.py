@@ -160,6 +160,21 @@ def test_who_was_not_begun_in_a_child_that_died_has_another_one(
     play(scenario)
 
 
+@pytest.mark.parametrize("count", [1, MANY])
+def test_an_end_that_is_told_before_the_last_answer_is_read_changes_nothing(
+    play: Callable[[Scenario], None], count: int
+) -> None:
+    async def scenario(children: Children) -> None:
+        plans = [children.plan(f"c{n}") for n in range(count)]
+        for child in await children.told(min(count, MANY // 2)):
+            child.answer_all()
+            children.client.ended(child.token, None)
+        answers = await asyncio.gather(*plans)
+        assert [answer.class_name for answer in answers] == [f"c{n}" for n in range(count)]
+
+    play(scenario)
+
+
 def test_nobody_waits_for_long_behind_one_that_hangs(play: Callable[[Scenario], None]) -> None:
     async def scenario(children: Children) -> None:
         plans = children.plan_many()
