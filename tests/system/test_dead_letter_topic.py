@@ -163,7 +163,7 @@ def kill_if_sending(letters: Letters, notes: Path, asking: "subprocess.Popen[byt
     return True
 
 
-def test_a_source_s_record_goes_on_where_it_failed(
+def test_a_sources_record_goes_on_where_it_failed(
     kafka: str, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transformation refuses a line; the letter is mended, and takes the rest of the way."""
