@@ -16,7 +16,8 @@ from engine.task.source_envelope import EnvelopeError, SourceEnvelopes, envelope
 from engine.task.task_plugins import TaskPlugins
 from engine.task.tolerance import Failed, T
 
-_POISON: Final = "PoisonRecordError"
+POISON: Final = "PoisonRecordError"
+"""End of the name of the exception of records that ended processes."""
 
 
 class NotSendableError(ConnectError):
@@ -84,7 +85,7 @@ class LetterConversion:
             return Stage.KAFKA_PRODUCE
         if letter.stage is None and self._task_plugins.transformations:
             raise NotSendableError("at which stage it failed is not known")
-        is_whole = (letter.exception or "").endswith(_POISON)
+        is_whole = (letter.exception or "").endswith(POISON)
         return Stage.TRANSFORMATION if is_whole else letter.stage or Stage.HEADER_CONVERTER
 
     def _convert(self, envelope: Mapping[str, Any], *, transforms: bool) -> RawRecord:

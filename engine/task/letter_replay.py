@@ -26,7 +26,7 @@ from engine.kafka.client_config import (
 )
 from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_reader import Span, TopicReader
-from engine.model.dead_letter import RawRecord
+from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import Stage
 from engine.model.letter_context import COUNT_HEADER, LETTER_HEADER
 from engine.model.letter_request import MOST_AT_ONCE, LettersRequest, LettersRequestError
@@ -34,7 +34,7 @@ from engine.model.stored_letter import StoredLetter
 from engine.storage import letter_handling
 from engine.storage.connector_file import connector_file
 from engine.storage.database import make_directory_of
-from engine.task.letter_conversion import LetterConversion, NotSendableError
+from engine.task.letter_conversion import POISON, LetterConversion, NotSendableError
 
 _MARKERS: Final = (LETTER_HEADER, COUNT_HEADER)
 _PATIENCE: Final = 4.0
@@ -55,12 +55,19 @@ def why_not(stored: StoredLetter, connector: str, *, again: bool) -> str | None:
             return "replayed already"
         if stored.twin is not None:
             return "the same failure of the same record was replayed from another letter"
-        # whoever has changed it means it to be sent
-        is_edited = stored.edited is not None
-        if not is_edited and any(name in _MARKERS for name, _ in letter.record.headers):
-            return "failed again after a replay"
+        reason = None if stored.edited is not None else _why_not_unchanged(letter)
+        if reason is not None:  # whoever has changed it means it to be sent
+            return reason
     if letter.stage == Stage.KAFKA_CONSUME and stored.edited is None:
         return "the record itself could not be read"
+    return None
+
+
+def _why_not_unchanged(letter: DeadLetter) -> str | None:
+    if any(name in _MARKERS for name, _ in letter.record.headers):
+        return "failed again after a replay"
+    if (letter.exception or "").endswith(POISON):
+        return "it ends processes as it is"
     return None
 
 

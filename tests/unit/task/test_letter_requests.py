@@ -164,6 +164,14 @@ def test_a_dry_run_says_what_would_not_be_sent_and_why(tmp_path: Path) -> None:
     assert ask(tmp_path, "replay", dry_run=True)["ready"] == 3
 
 
+def test_a_record_that_ends_processes_is_sent_only_on_purpose(tmp_path: Path) -> None:
+    keep(tmp_path, letter(0, exception="engine.task.record_quarantine.PoisonRecordError"))
+    assert ask(tmp_path, "replay", dry_run=True)["skipped"] == {"it ends processes as it is": 1}
+    assert ask(tmp_path, "replay", dry_run=True, again=True)["ready"] == 1
+    ask(tmp_path, "edit", letter="1", value="mended")
+    assert ask(tmp_path, "replay", dry_run=True)["ready"] == 1
+
+
 def test_headers_are_edited_beside_the_original(tmp_path: Path) -> None:
     keep(tmp_path, letter(0, key=b"k", headers=(("a", b"1"), ("b", b"2"), ("a", b"3"))))
     shown = ask(tmp_path, "edit", letter="1", headers={"a": "x", "c": None}, remove_headers=("b",))
