@@ -87,11 +87,20 @@ class SupervisorLink:
                 is_over = True
                 break
             received.append(item)
-        if received:
-            self._on_messages(received)
+        if received and not self._is_taken(received):
+            is_over = True
         if is_over and self._is_open:
             self.close()
             self._on_end()
+
+    def _is_taken(self, received: Sequence[Received]) -> bool:
+        """False after a failure: what came behind is lost to us, but a new herder is told all."""
+        try:
+            self._on_messages(received)
+        except Exception:
+            get_logger(__name__).exception("a message cannot be taken; the herder ends")
+            return False
+        return True
 
     def close(self) -> None:
         """Close the socket and every descriptor that still waits."""

@@ -33,11 +33,14 @@ class Ends:
         theirs.settimeout(0.0)
         self.received: list[Received] = []
         self.ended = 0
+        self.fails = False
         self.other: Channel[HerderToSupervisor] = Channel(theirs, HerderToSupervisor)
         channel: Channel[SupervisorToHerder] = Channel(ours, SupervisorToHerder)
         self.link = SupervisorLink(channel, self._take, self._end)
 
     def _take(self, received: Sequence[Received]) -> None:
+        if self.fails:
+            raise KeyError("a bug")
         self.received += received
 
     def _end(self) -> None:
@@ -140,3 +143,16 @@ def test_a_whole_flood_is_read_in_order() -> None:
         ends.close()
 
     asyncio.run(scenario())
+
+
+def test_a_herder_that_cannot_take_a_message_ends_rather_than_lose_others() -> None:
+    async def run() -> None:
+        ends = Ends()
+
+        ends.fails = True
+        ends.other.send(Welcome(1, 1))
+        await wait_until(lambda: ends.ended == 1)
+        assert ends.other.receive() is None
+        ends.close()
+
+    asyncio.run(run())
