@@ -97,7 +97,7 @@ class SupervisorLink:
         """False after a failure: what came behind is lost to us, but a new herder is told all."""
         try:
             self._on_messages(received)
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it is, the rest of the batch is gone)
             get_logger(__name__).exception("a message cannot be taken; the herder ends")
             return False
         return True
