@@ -76,6 +76,9 @@ _STORED_WITHIN: Final = 0.05
 """Seconds that events wait for each other: a task that is killed and back again is one write."""
 
 _SAMPLE_EVERY: Final = 1.0
+_SETTLED: Final = 10.0
+"""Seconds after which nobody's start is in the way of looking at what is installed."""
+
 _LAST_ANSWERS: Final = 1.0
 _LONGEST_NAME: Final = 4096
 _LONGEST_PROBLEM: Final = 32_768
@@ -251,7 +254,7 @@ class HerderProcess:
                 return code
             self._facts.is_ready = True
             self._link.send(HerderReady())
-            _check_plugins()
+            asyncio.get_running_loop().call_later(_SETTLED, _check_plugins)
             if self._facts.kafka_cluster_id is None:
                 self._background.run(self._find_cluster(planner))
             await self._until_over(serving)
