@@ -69,6 +69,7 @@ class LogPipe:
         self._read_fd, self.write_fd = pipe or open_output()
         os.set_blocking(self._read_fd, False)
         self._partial = b""
+        self._is_beheaded = False  # what comes next belongs to a line whose beginning was dropped
         self._again: asyncio.TimerHandle | None = None
         self.tail = bytearray()
         self.errors = NoticedErrors()
@@ -86,6 +87,7 @@ class LogPipe:
         pipe = LogPipe(log, context, path, (handed.read_fd, handed.write_fd))
         pipe._partial, pipe._lost, pipe._untold = handed.partial, handed.lost, handed.untold
         pipe.tail += handed.tail
+        pipe._is_beheaded = bool(handed.untold) and not handed.tail.endswith(b"\n")
         pipe.errors = handed.errors
         return pipe
 
@@ -137,6 +139,7 @@ class LogPipe:
         self._untold -= len(kept)
         if self._untold:
             self._tell_flood()
+        self._is_beheaded = self._is_beheaded and not kept
         self._split(kept)
 
     def take_last_words(self) -> LastWords:
@@ -147,17 +150,18 @@ class LogPipe:
         return words
 
     def _take(self, data: bytes, *, is_last: bool) -> None:
-        is_cut = not self.tail.endswith(b"\n")
         self.tail += data
         del self.tail[:-_TAIL]
         if not is_last and self._rate is not None and self._is_too_much(self._rate, len(data)):
             self._untold += len(data) + len(self._partial)
             self._partial = b""
+            self._is_beheaded = not data.endswith(b"\n")
             return
-        if self._untold:
-            if is_cut:
-                lost, newline, data = data.partition(b"\n")  # the rest of a line that was dropped
-                self._untold += len(lost) + len(newline)
+        if self._is_beheaded:
+            rest, newline, data = data.partition(b"\n")
+            self._untold += len(rest) + len(newline)
+            self._is_beheaded = not newline
+        if self._untold and not self._is_beheaded:
             self._tell_flood()
         self._split(data)
 

@@ -289,6 +289,34 @@ def test_f59_what_is_too_much_is_dropped_counted_and_told_and_the_last_words_are
     assert all(e["event"].endswith(("x" * 80, "words")) for e in events if e not in notes)
 
 
+def test_f59_of_a_line_whose_beginning_was_dropped_no_piece_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = [b"first\n" + b"x" * 1_000, b"xx", b"x", b"\n", b"second\n"]
+
+    async def body() -> int:
+        now = 0.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        log = Log(Console(nowhere), as_json=True, limits=OutputLimits(bytes_per_second=100))
+        pipe = LogPipe(log, CONTEXT, tmp_path / "log")
+        for chunk in chunks:
+            os.write(pipe.write_fd, chunk)
+            pipe._read()
+            now += 2.0
+        monkeypatch.undo()
+        pipe.close()
+        os.close(nowhere)
+        return pipe.dropped
+
+    dropped = asyncio.run(body())
+    assert dropped == sum(map(len, chunks)) - len("second\n")
+    assert texts(lines_of(tmp_path / "log")) == [
+        f"{dropped} bytes of output were dropped: more than 100 bytes a second",
+        "second",
+    ]
+
+
 def test_f59_whoever_prints_too_much_waits_where_that_is_asked_for(tmp_path: Path) -> None:
     program = "for n in range(4_000): print('line', n, 'x' * 80)"
     limits = OutputLimits(bytes_per_second=400_000, is_blocking=True)
