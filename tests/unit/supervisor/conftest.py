@@ -56,6 +56,9 @@ def subreaper() -> Iterator[None]:
 
     What a test leaves behind is ended and reaped, so that the next one sees no strangers.
     """
+    for each in psutil.Process().children():
+        if each.status() == psutil.STATUS_ZOMBIE:  # another test has not waited for it
+            each.wait()
     before = set(psutil.Process().children())
     prctl.become_subreaper()
     yield

@@ -1,5 +1,6 @@
 """A supervisor without descriptors takes no further task, and loses none that is wanted."""
 
+import itertools
 import os
 import resource
 from collections.abc import Iterator
@@ -18,12 +19,18 @@ A, B = TaskId("a", 0), TaskId("b", 1)
 def left(number: int) -> Iterator[None]:
     """This process may open so many more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(os.listdir("/proc/self/fd")) - 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + number, hard))
+    used = {int(name) for name in os.listdir("/proc/self/fd")}  # other tests' may be above all
+    free = (fd for fd in itertools.count() if fd not in used or not is_open(fd))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, number, None)), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def is_open(fd: int) -> bool:
+    """Not so for the one that lists them."""
+    return os.path.exists(f"/proc/self/fd/{fd}")
 
 
 def duplicate() -> int | None:
