@@ -126,7 +126,7 @@ def test_a_sinks_disk_that_fills_up_holds_records_back(copy: Copy) -> None:
         engine.wait_condition(copy.sink, said)
         assert engine.task(copy.sink)["state"] == "RUNNING"
         copy.wait_committed()
-        [committed] = engine.offsets(copy.sink)
+        [committed] = wait_for(lambda: engine.offsets(copy.sink))
         assert committed["offset"]["kafka_offset"] <= len(copy.written()) < copy.count
         kill(engine, f"task {copy.sink}-0")
         engine.wait_condition(copy.sink, said)
