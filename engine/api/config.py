@@ -193,8 +193,11 @@ def config(cls: type[C]) -> type[C]:
         else:
             setattr(cls, name, made["default"])
     cls.__config_keys__ = declarations  # type: ignore[attr-defined]
+    if "__post_init__" in vars(cls):
+        raise TypeError(f"{cls.__name__}: checks belong to the keys; nothing calls __post_init__")
     for name in ("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"):
-        setattr(cls, name, vars(_Config)[name])
+        if vars(cls).get(name) is None:  # a class with an __eq__ of its own has __hash__ = None
+            setattr(cls, name, vars(_Config)[name])
     return cls
 
 

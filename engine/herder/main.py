@@ -257,7 +257,8 @@ class HerderProcess:
             asyncio.get_running_loop().call_later(_SETTLED, _check_plugins)
             if self._facts.kafka_cluster_id is None:
                 self._background.run(self._find_cluster(planner))
-            await self._until_over(serving)
+            await serving  # which may fail; it ends when somebody has connected
+            await self._is_over.wait()
             return 0
         finally:
             planning.cancel()
@@ -292,14 +293,6 @@ class HerderProcess:
         finally:
             loop.remove_reader(self._listener)
         return await serve(herder, self._listener)
-
-    async def _until_over(self, serving: "asyncio.Future[Close | None]") -> None:
-        """Wait for the end, which is near when REST cannot be served."""
-        over = asyncio.ensure_future(self._is_over.wait())
-        await asyncio.wait((over, serving), return_when=asyncio.FIRST_EXCEPTION)
-        if not over.done():
-            over.cancel()
-            serving.result()
 
     async def _close(self, serving: "asyncio.Future[Close | None]") -> None:
         if not serving.done():

@@ -132,7 +132,7 @@ class PlanClient:
             wishes = [first]
             while self._waiting and len(wishes) < shares and first.may_share_with(self._waiting[0]):
                 wishes.append(self._waiting.popleft())
-            self._ask(wishes)
+            self._ask([wish for wish in wishes if not wish.answer.done()])
 
     def _ask(self, wishes: list[_Wish]) -> None:
         token, first = next(self._tokens), wishes[0]

@@ -92,7 +92,7 @@ class Sampler:
         """
         for pid in self._seen.keys() - processes.keys():
             del self._seen[pid]
-        new = (pid for pid in processes if pid not in self._seen)
+        new = itertools.islice((pid for pid in processes if pid not in self._seen), _MOST_WALKS)
         old = (pid for pid, seen in self._seen.items() if now - seen.at >= _EVERY)
         due = list(itertools.islice(itertools.chain(new, old), _MOST))
         self._walks = 0

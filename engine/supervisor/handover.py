@@ -274,6 +274,7 @@ def _execute(command: Sequence[str], fd: int, handover: Handover, problem: str |
     if problem is not None:
         environment[_PROBLEM] = problem[:4096].replace("\0", "")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+    signal.setitimer(signal.ITIMER_REAL, 0)  # it would go on, and end who knows nothing of it
     try:
         for each in kept:
             os.set_inheritable(each, True)

@@ -52,20 +52,23 @@ class Room:
             while len(self._reserve) < _RESERVED:
                 self._reserve.append(fcntl.fcntl(self._fd, fcntl.F_DUPFD_CLOEXEC, 0))
 
+    @property
+    def waiting(self) -> frozenset[TaskId]:
+        """Who waits."""
+        return frozenset(self._waiting)
+
     def is_left(self) -> bool:
         """Whether a new task finds what it needs."""
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if limit == resource.RLIM_INFINITY:
-            return True
-        with contextlib.suppress(OSError):
-            # the lowest free number is given away first: where this one is free, most above are
-            fd = fcntl.fcntl(self._fd, fcntl.F_DUPFD_CLOEXEC, limit - NEEDED)
-            os.close(fd)
-            if fd == limit - NEEDED:
-                return True
-        with contextlib.suppress(OSError):
-            return len(os.listdir("/proc/self/fd")) + NEEDED <= limit
-        return False
+        taken: list[int] = []
+        try:
+            while len(taken) < NEEDED:
+                taken.append(fcntl.fcntl(self._fd, fcntl.F_DUPFD_CLOEXEC, 0))
+        except OSError:
+            return False
+        finally:
+            for fd in taken:
+                os.close(fd)
+        return True
 
     def refuse(self, task: TaskId) -> None:
         """This one has to wait."""

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -116,10 +116,11 @@ class StateFile:
             memory = msgspec.structs.replace(memory, condition=Condition.STOPPED)
         return memory, found.at.elapsed_until(self._now())
 
-    def forget_the_rest(self) -> None:
-        """Nobody wants the tasks that were not taken."""
-        while self._untaken:
-            self.put(self._untaken.popitem()[0], None)
+    def forget_the_rest(self, but: Collection[TaskId] = ()) -> None:
+        """Nobody wants the tasks that were not taken, but for these, which wait for room."""
+        for task in [each for each in self._untaken if each not in but]:
+            del self._untaken[task]
+            self.put(task, None)
 
     def _now(self) -> ClockReading:
         """This moment."""

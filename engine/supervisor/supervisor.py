@@ -403,7 +403,7 @@ class Supervisor:
             return
         for task_id in list(self._tasks.keys() - named):
             self._drop(task_id)
-        self._state_file.forget_the_rest()
+        self._state_file.forget_the_rest(but=self._room.waiting)
 
     def _plan(self, message: Plan, descriptors: list[int]) -> None:
         if not self._room.is_left():

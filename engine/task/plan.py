@@ -59,19 +59,21 @@ def main(sock_fd: int, request_fd: int) -> int:
     channel: Channel[PlanToHerder] = Channel(socket.socket(fileno=sock_fd), PlanToHerder)
     request = unseal(request_fd, PlanRequest)
     share_until = time.monotonic() + _LONGEST_SHARE
-    _do(channel, request, 0)
+    secrets = Secrets()  # all that this process gets to know stays hidden until its end
+    _do(channel, request, 0, secrets)
     for number, config in enumerate(request.more, 1):
         if time.monotonic() >= share_until:
             break  # who is slow must not keep the others waiting: they get children of their own
-        _do(channel, replace(request, config=config), number)
+        _do(channel, replace(request, config=config), number, secrets)
     return 0
 
 
-def _do(channel: "Channel[PlanToHerder]", request: PlanRequest, number: int) -> None:
+def _do(
+    channel: "Channel[PlanToHerder]", request: PlanRequest, number: int, secrets: Secrets
+) -> None:
     name = request.config.get("name")
     level = request.worker.get("engine.log.level", "info")
     log_sequence.configure(level, **({"connector": name} if name else {}))
-    secrets = Secrets()
     log_sequence.hide(secrets)
     answer = answer_to(request, lambda stage: channel.send(PlanStage(stage, number)), secrets)
     memory = seal(answer, "plan-answer")

@@ -36,3 +36,21 @@ def test_a_configuration_is_equal_by_value_and_never_changes() -> None:
 def test_a_configuration_has_the_fields_of_its_class(values: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=r"name|pover"):
         _Car(**values)
+
+
+def test_a_class_keeps_what_it_says_itself_and_is_refused_what_nobody_would_call() -> None:
+    @config
+    class Shown:
+        name: str = key("name", doc="What it is called.")
+
+        def __repr__(self) -> str:
+            return f"<{self.name}>"
+
+    assert repr(Shown(name="a")) == "<a>"
+
+    class Checked:
+        def __post_init__(self) -> None:
+            """Would never be called."""
+
+    with pytest.raises(TypeError, match="Checked: checks belong to the keys"):
+        config(Checked)

@@ -205,3 +205,17 @@ def test_what_nobody_waits_for_any_longer_is_not_asked(play: Callable[[Scenario]
         assert len(children.asked) == 32
 
     play(scenario)
+
+
+def test_of_a_group_whoever_waits_no_longer_is_left_out(play: Callable[[Scenario], None]) -> None:
+    async def scenario(children: Children) -> None:
+        plans = [children.plan(f"c{n}") for n in range(MANY)]
+        await asyncio.sleep(0)  # all are in the queue
+        plans[1].cancel()
+        names = [name for child in await children.told(2) for name in child.names]
+        assert names[0] == "c0"
+        assert "c1" not in names
+        for plan in plans:
+            plan.cancel()
+
+    play(scenario)

@@ -91,6 +91,16 @@ def test_those_measured_longest_ago_are_first(proc: Proc) -> None:
     assert seen == set(many)
 
 
+def test_while_many_wait_for_their_first_turn_others_have_theirs_again(proc: Proc) -> None:
+    sampler = Sampler(SUPERVISOR, proc.folder)
+    many = tasks(*range(1, 401))
+    for pid in many:
+        proc.add(pid)
+    measured = [each.pid for n in range(11) for each in sampler.sample(many, float(n))]
+
+    assert measured.count(1) == 3
+
+
 def test_who_is_gone_or_somebody_elses_by_now_is_not_measured(proc: Proc) -> None:
     sampler = Sampler(SUPERVISOR, proc.folder)
     proc.add(7)

@@ -1,6 +1,7 @@
 """What a supervisor leaves to its successor, and who can read it."""
 
 import os
+import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -177,3 +178,21 @@ def test_no_child_inherits_what_is_meant_for_us(monkeypatch: pytest.MonkeyPatch)
     os.waitpid(pid, 0)
     with os.fdopen(read_fd, "rb") as output:
         assert HANDOVER.encode() not in output.read()
+
+
+_TIMED = """
+import signal, sys
+from tests.unit.supervisor.test_handover import WHOLE
+import msgspec
+from engine.supervisor import handover
+signal.setitimer(signal.ITIMER_REAL, 60)
+empty = msgspec.structs.replace(WHOLE, tasks=(), lock_fd=-1, services=())
+handover.execute([sys.executable, "-c", sys.argv[1]], empty)
+"""
+_ASKED = "import signal; print(signal.getitimer(signal.ITIMER_REAL))"
+
+
+def test_no_timer_of_ours_goes_on_in_the_program_that_takes_over() -> None:
+    argv = [sys.executable, "-c", _TIMED, _ASKED]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "(0.0, 0.0)\n"

@@ -103,12 +103,13 @@ def test_after_an_end_in_good_order_what_had_failed_gets_another_try(make: Make)
 
 def test_tasks_that_nobody_wants_any_more_are_forgotten(make: Make) -> None:
     first = make()
-    put(first, (CALM, WAITING), (ODD, FAILED))
+    other = TaskId("waits", 0)
+    put(first, (CALM, WAITING), (ODD, FAILED), (other, FAILED))
     second = make()
     second.take(CALM)
 
     async def forget() -> None:
-        second.forget_the_rest()
+        second.forget_the_rest(but={other})
         await asyncio.sleep(0)
 
     asyncio.run(forget())
@@ -116,6 +117,7 @@ def test_tasks_that_nobody_wants_any_more_are_forgotten(make: Make) -> None:
     third = make()
     assert third.take(CALM) is not None
     assert third.take(ODD) is None
+    assert third.take(other) is not None
 
 
 @pytest.mark.parametrize("left", [1, 40, 120])
