@@ -167,8 +167,9 @@ class LetterReplay:
                 settled by the next replay.
         """
         uncertain = [stored for stored, _ in letters if stored.is_uncertain]
-        there = {stored.place for stored in self._settle(uncertain)}
-        is_open = any(each.place not in there for each in uncertain) and self._is_late
+        settled, is_late = self._settle(uncertain)
+        there = {stored.place for stored in settled}
+        is_open = is_late and any(each.place not in there for each in uncertain)
         by_topic: dict[str, list[tuple[StoredLetter, RawRecord]]] = defaultdict(list)
         for stored, outgoing in () if is_open else letters:
             if stored.place not in there:
@@ -188,25 +189,26 @@ class LetterReplay:
 
     # ---- what an earlier replay has done ------------------------------------------------------
 
-    _is_late = False
-
-    def _settle(self, uncertain: Sequence[StoredLetter]) -> list[StoredLetter]:
-        """The letters that an interrupted replay has brought to Kafka after all."""
+    def _settle(self, uncertain: Sequence[StoredLetter]) -> tuple[list[StoredLetter], bool]:
+        """What an interrupted replay has brought to Kafka after all; whether more is to be read."""
         deadline = time.monotonic() + _LOOKING
-        found: list[StoredLetter] = []
+        found, is_late = list[StoredLetter](), False
         by_topic: dict[str, list[StoredLetter]] = defaultdict(list)
         for stored in uncertain:
             by_topic[stored.handling.replay_topic or ""].append(stored)
         for topic, letters in by_topic.items():
-            found += self._look_up(topic, letters, deadline)
-        return found
+            there, ended_late = self._look_up(topic, letters, deadline)
+            found += there
+            is_late = is_late or ended_late
+        return found, is_late
 
     def _look_up(
         self, topic: str, letters: Sequence[StoredLetter], deadline: float
-    ) -> list[StoredLetter]:
+    ) -> tuple[list[StoredLetter], bool]:
         wanted = {stored.name: stored for stored in letters}
         there: dict[str, StoredLetter] = {}
         read_to: dict[int, int] = {}
+        is_late = False
         reader = TopicReader(self._client, topic)
         try:
             for partition, page in _since(reader, letters):
@@ -215,19 +217,20 @@ class LetterReplay:
                     if one is not None and offset >= one.handling.replay_ends.get(partition, 0):
                         there[one.name] = one
                     read_to[partition] = offset + 1
-                self._is_late = time.monotonic() >= deadline
-                if self._is_late or len(there) == len(wanted):
+                # behind a page with something: else the next attempt begins where this one did
+                is_late = bool(page) and time.monotonic() >= deadline
+                if is_late or len(there) == len(wanted):
                     break
         finally:
             reader.close()
         self._handle(there.values(), letter_handling.end_replay(self._now_ms()))
-        if self._is_late:  # the next attempt goes on from here
+        if is_late:  # the next attempt goes on from here
             for stored in letters:
                 if stored.name not in there:
                     ends = {**read_to, **stored.handling.replay_ends}
                     behind = {p: max(end, read_to.get(p, 0)) for p, end in ends.items()}
                     self._handle([stored], letter_handling.looked_up(behind))
-        return list(there.values())
+        return list(there.values()), is_late
 
     # ---- sending ------------------------------------------------------------------------------
 

@@ -74,7 +74,8 @@ class LetterScan:
         for store in self._stores:
             for page in store.pages(self.at):
                 yield store, page
-                if time.monotonic() >= self._deadline:
+                # behind a page with something: else the next walk begins where this one did
+                if page and time.monotonic() >= self._deadline:
                     return
         self.is_complete = True
 
