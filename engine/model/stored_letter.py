@@ -14,8 +14,8 @@ class Handling:
     Attributes:
         edited_ms: when somebody has changed it; key, value and headers mean nothing without it.
         headers: the changed ones; None for the original's.
-        replay_begun_ms: when it was last about to be sent; None before, and when it was not.
-        replayed_ms: when Kafka had it again.
+        replay_begun_ms: when it was last about to be sent; None before, and when it was refused.
+        replayed_ms: when Kafka had it again, the last time.
         replay_topic: where it was sent.
         replay_ends: the ends of that topic's partitions before: what was sent lies behind them.
     """
@@ -75,9 +75,10 @@ class StoredLetter:
     @property
     def is_replayed(self) -> bool:
         """Whether Kafka has the record again."""
-        return self.handling.replayed_ms is not None
+        return self.handling.replayed_ms is not None and not self.is_uncertain
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether a replay ended before anybody knew whether Kafka has the record."""
-        return self.handling.replay_begun_ms is not None and not self.is_replayed
+        """Whether the last replay ended before anybody knew whether Kafka has the record."""
+        begun, replayed = self.handling.replay_begun_ms, self.handling.replayed_ms
+        return begun is not None and (replayed is None or replayed < begun)

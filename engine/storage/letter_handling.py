@@ -29,16 +29,21 @@ def edit(edited: RawRecord | None, now_ms: int) -> Change:
 
 
 def begin_replay(topic: str, ends: Mapping[int, int], now_ms: int) -> Change:
-    """It is about to be sent."""
-    setting = "replay_begun_ms = ?, replayed_ms = NULL, replay_topic = ?, replay_ends = ?"
+    """It is about to be sent; that it was sent before is not forgotten.
+
+    That began later than the last replay ended, whatever the clock says.
+    """
+    setting = (
+        "replay_begun_ms = max(?, ifnull(replayed_ms, -1) + 1), replay_topic = ?, replay_ends = ?"
+    )
     return Change(setting, (now_ms, topic, json.dumps(ends)))
 
 
 def end_replay(replayed_ms: int | None) -> Change:
-    """It was sent; None when it is certain that it was not."""
+    """It was sent; None when it is certain that it was not this time."""
     if replayed_ms is None:
         return Change("replay_begun_ms = ?", (None,))
-    return Change("replayed_ms = ?", (replayed_ms,))
+    return Change("replayed_ms = max(?, ifnull(replay_begun_ms, 0))", (replayed_ms,))
 
 
 def looked_up(ends: Mapping[int, int]) -> Change:

@@ -87,7 +87,7 @@ class LetterNotes:
             marks = ", ".join("?" * len(some))
             rows = self._database().query(
                 'SELECT id, partition, "offset" FROM notes WHERE topic = ? '  # noqa: S608 (our own)
-                f"AND id IN ({marks}) AND replay_begun_ms IS NOT NULL "
+                f"AND id IN ({marks}) AND coalesce(replay_begun_ms, replayed_ms) IS NOT NULL "
                 'ORDER BY partition DESC, "offset" DESC',
                 self._topic, *some,
             )  # fmt: skip

@@ -11,6 +11,8 @@ from engine.model.error_policy import QueueLimits, Stage
 from engine.model.letter_place import in_file
 from engine.storage.database import StoreError
 from engine.storage.dead_letter_store import DeadLetterStore, QueueFullError
+from engine.storage.letter_handling import begin_replay, end_replay
+from engine.storage.letter_notes import LetterNotes
 
 NOW = 1_700_000_000_000
 LIMITS = QueueLimits(64 << 20, -1)
@@ -123,3 +125,26 @@ def test_tasks_of_a_connector_write_side_by_side(tmp_path: Path) -> None:
         writer.join()
         assert writer.exitcode == 0
     assert len(DeadLetterStore(tmp_path, "c").letters()) == 150
+
+
+def test_a_letter_that_was_sent_stays_so_when_it_is_refused_later(
+    store: DeadLetterStore, tmp_path: Path
+) -> None:
+    store.add([letter(1)], LIMITS, NOW)
+    seen = []
+    # the clock is set back between the two replays
+    for change in (begin_replay("t", {}, 50), end_replay(50), begin_replay("t", {}, 9),
+                   end_replay(None)):  # fmt: skip
+        store.handle(store.letters(), change)
+        (found,) = store.letters()
+        seen.append((found.is_replayed, found.is_uncertain))
+    assert seen == [(False, True), (True, False), (False, True), (True, False)]
+    notes = LetterNotes(tmp_path, "c/1", "dlq")
+    notes.write([found], begin_replay("t", {}, 50))
+    notes.write([found], end_replay(9))
+    assert not replace(found, handling=notes.about([found])[found.place]).is_uncertain
+    notes.write([found], begin_replay("t", {}, 60))
+    notes.write([found], end_replay(None))
+    assert found.id is not None
+    assert notes.sent([found.id]) == {found.id: found.place}
+    notes.close()
