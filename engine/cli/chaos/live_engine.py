@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 
 from engine.cli.chaos import processes
 from engine.cli.chaos.fault import Fault
@@ -96,9 +97,9 @@ class LiveEngine:
                 processes.send(pid, signal.SIGCONT, self._supervisor, title)
         self._stopped.clear()
 
-    def finish(self, seconds: float) -> Tally | None:
+    def finish(self, seconds: float, is_urgent: Callable[[], bool]) -> Tally | None:
         """See the protocol: what users of the engine sent is not known here."""
-        del seconds
+        del seconds, is_urgent
         self.calm()
         return None
 

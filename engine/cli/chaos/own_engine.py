@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -172,17 +173,17 @@ class OwnEngine:
 
     # ---- the end ------------------------------------------------------------------------------
 
-    def finish(self, seconds: float) -> Tally | None:
+    def finish(self, seconds: float, is_urgent: Callable[[], bool]) -> Tally | None:
         """See the protocol."""
         self.calm()
         self._is_writing = False
         deadline, pause = time.monotonic() + seconds, threading.Event()
         while not all(map(self._has_arrived, range(len(self._streams)))):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or is_urgent():
                 break
             self.tick(time.monotonic())
             pause.wait(_LOOK)
-        self._left = list(self._engine.stop(lambda: False))
+        self._left = list(self._engine.stop(is_urgent))
         parts = zip(self._streams, self._work.pairs, strict=True)
         return sum(
             (tally(s.number, s.written, whole_lines(pair.output)) for s, pair in parts), Tally()

@@ -70,11 +70,18 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What weighs most."""
-        if self.records is not None and not self.records.is_good:
+        """What weighs most.
+
+        What has not arrived counts as lost only where everything came back and nobody cut the
+        waiting short.
+        """
+        records = self.records or Tally()
+        if records.damaged or records.out_of_order:
             return ExitCode.LOST
         if self.ledger.open:
             return ExitCode.NOT_RECOVERED
+        if records.lost and not self.is_interrupted:
+            return ExitCode.LOST
         if self.problems:
             return ExitCode.FAILED
         return ExitCode.INTERRUPTED if self.is_interrupted else ExitCode.OK

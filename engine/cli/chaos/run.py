@@ -67,12 +67,16 @@ class ChaosRun:
         if self._interrupts.count:
             self._leave_out_the_rest()
         deadline = time.monotonic() + self._patience
-        while self._is_unwell and time.monotonic() < deadline and self._interrupts.count < 2:
+        while self._is_unwell and time.monotonic() < deadline and not self._is_urgent():
             self._turn(began, observer, screen)
         self._leave_out_the_rest()
         self._scene.stage = "waiting for the last records, and counting"
         screen.show(self._scene)
-        return self._target.finish(self._patience)
+        return self._target.finish(self._patience, self._is_urgent)
+
+    def _is_urgent(self) -> bool:
+        """Whether somebody has asked a second time."""
+        return self._interrupts.count > 1
 
     @property
     def _is_unwell(self) -> bool:

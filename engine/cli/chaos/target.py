@@ -1,5 +1,6 @@
 """What chaos may do to an engine, be it one of its own or one that runs already."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from engine.cli.chaos.fault import Fault
@@ -45,11 +46,12 @@ class Target(Protocol):
     def calm(self) -> None:
         """Take back what hurts by itself: processes that are stopped, a disk that is full."""
 
-    def finish(self, seconds: float) -> Tally | None:
+    def finish(self, seconds: float, is_urgent: Callable[[], bool]) -> Tally | None:
         """Let everything arrive, end what was started; what became of the records.
 
         Args:
             seconds: how long to wait for the last records.
+            is_urgent: asked again and again; true ends the waiting.
         """
 
     def close(self) -> list[str]:
