@@ -23,14 +23,19 @@ from tests.system.faults.outcome import (
     write,
 )
 from tests.system.faults.page import WHO, page
-from tests.system.faults.table import FAULTS, RIVALS, Fault
+from tests.system.faults.table import FAULTS, NOT_TRIED, RIVALS, Fault
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "faults.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """1 when the engine did not survive something."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    is_part = bool(arguments.faults) or set(arguments.only) != set(WHO)
+    if arguments.write and is_part and not arguments.known:
+        parser.error("--write writes the whole page: of some faults or some of them alone it needs"
+                     " the rest with --known FILE")  # fmt: skip
     wanted = [each for each in FAULTS if not arguments.faults or each.name in arguments.faults]
     console = Console(highlight=False, soft_wrap=True)
     known: list[Outcome] = [each for path in arguments.known for each in read(path)]
@@ -72,6 +77,8 @@ def _theirs(
     for fault in wanted:
         for who in rivals:
             reason = fault.reason(who)
+            if reason == NOT_TRIED:
+                continue
             if reason:
                 yield Outcome(fault.number, who, NOT_APPLICABLE, reason)
                 continue

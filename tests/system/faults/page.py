@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.system.faults.outcome import NOT_APPLICABLE, Matrix
-from tests.system.faults.table import FAULTS, Fault
+from tests.system.faults.table import FAULTS, NOT_TRIED, Fault
 
 WHO = {"engine": "engine", "supervisor": "Supervisor", "circus": "circus"}
 
@@ -38,7 +38,7 @@ def _row(fault: Fault, matrix: Matrix, notes: list[str]) -> str:
     for who in WHO:
         outcome = matrix.get((fault.number, who))
         if outcome is None:
-            cells.append("not tried")
+            cells.append(NOT_TRIED)
             continue
         result = "n/a" if outcome.result == NOT_APPLICABLE else outcome.result
         marks = [_mark(outcome.reason, notes)] if outcome.reason else []

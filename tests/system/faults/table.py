@@ -22,8 +22,8 @@ class Fault:
         phrase: what happens.
         simulated: what is not as it would be in a bad night, and why.
         untested: why there is no test.
-        supervisor: why it is not tried with Supervisor.
-        circus: why it is not tried with circus.
+        supervisor: why it does not apply to Supervisor, or NOT_TRIED.
+        circus: the same of circus.
     """
 
     number: int
@@ -47,6 +47,9 @@ def _none(number: int, phrase: str, why: str, simulated: str = "") -> Fault:
     """One that neither rival can be tried with."""
     return Fault(number, phrase, simulated, supervisor=why, circus=why)
 
+
+NOT_TRIED: Final = "not tried"
+"""Instead of a reason: it might be tried."""
 
 _NO_READY: Final = "counts a process as running when it exists"
 _NO_LIMITS: Final = "sets no such limit"
@@ -108,7 +111,7 @@ FAULTS: Final = (
           "/proc/stat of a mount namespace"),
     Fault(46, "a dead task's number names a stranger",
           "a namespace with 400 numbers of processes",
-          supervisor="was not tried", circus="was not tried"),
+          supervisor=NOT_TRIED, circus=NOT_TRIED),
     Fault(47, "files that a power failure left behind"),
     Fault(48, "the control socket's file is removed",
           untested="control is a TCP port, of which there is no file"),

@@ -1,11 +1,22 @@
 """The table of faults, its tests and the page that is made of it agree."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.system.faults.outcome import FAILED, NOT_APPLICABLE, SURVIVED, Outcome, matrix_of
+from tests.system.faults.matrix import main
+from tests.system.faults.outcome import FAILED, NOT_APPLICABLE, SURVIVED, Outcome, matrix_of, read
 from tests.system.faults.page import WHO, page
 from tests.system.faults.rival_outcomes import tried
-from tests.system.faults.table import FAULTS, RIVALS, TESTS, Fault, files_with_tests, numbers_in
+from tests.system.faults.table import (
+    FAULTS,
+    NOT_TRIED,
+    RIVALS,
+    TESTS,
+    Fault,
+    files_with_tests,
+    numbers_in,
+)
 
 PAGE = (TESTS.parent / "docs" / "faults.md").read_text("utf-8")
 
@@ -31,10 +42,12 @@ def test_each_is_on_the_page_with_what_came_of_it(fault: Fault) -> None:
     _, _, phrase, *cells, _ = row.split("|")
     assert phrase.strip() == fault.phrase
     results = [cell.partition("<")[0].strip() for cell in cells]
-    assert set(results) <= {SURVIVED, FAILED, "n/a"}
+    assert set(results) <= {SURVIVED, FAILED, "n/a", NOT_TRIED}
     assert results[0] == ("n/a" if fault.untested else SURVIVED)
     for who, result in zip(RIVALS, results[1:], strict=True):
-        assert (result == "n/a") == bool(fault.reason(who))
+        reason = fault.reason(who)
+        assert (result == "n/a") == (reason not in ("", NOT_TRIED))
+        assert (result == NOT_TRIED) == (reason == NOT_TRIED)
 
 
 def test_names_of_tests_tell_their_faults() -> None:
@@ -59,3 +72,25 @@ def test_a_page_says_each_reason_once() -> None:
     assert rows["F03"].endswith("n/a <sup>2</sup> |")
     assert "1. gone" in lines
     assert "2. has none" in lines
+
+
+@pytest.mark.parametrize("part", [["F07"], ["--only", "none"], ["F07", "--only", "engine"]])
+def test_a_part_is_never_written_as_the_whole_page(
+    part: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tests.system.faults.matrix.PAGE", tmp_path / "faults.md")
+    monkeypatch.setattr("tests.system.faults.engine_outcomes.run", lambda *_, **__: [])
+    with pytest.raises(SystemExit) as ended:
+        main([*part, "--write", "--programs", str(tmp_path)])
+    assert ended.value.code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_not_tried_is_not_called_inapplicable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = tmp_path / "outcomes.json"
+    assert main(["F46", "--only", "circus,supervisor", "--programs", str(tmp_path),
+                 "--json", str(outcomes)]) == 0  # fmt: skip
+    assert "n/a" not in capsys.readouterr().out
+    assert list(read(outcomes)) == []
