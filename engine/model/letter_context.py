@@ -4,7 +4,6 @@ Upstream's (``DeadLetterQueueReporter``) come first and in its order; what only 
 stands behind them under names of its own, so that letters which Kafka Connect wrote are read too.
 """
 
-from dataclasses import replace
 from typing import Any, Final
 
 from engine.model.dead_letter import DeadLetter, RawHeaders, RawRecord
@@ -78,11 +77,6 @@ def letter_of(kept: RawRecord) -> tuple[DeadLetter, str | None]:
     if known is None and record.offset is not None and letter.stage is not None:
         known = letter.id
     return letter, known
-
-
-def without_context(record: RawRecord) -> RawRecord:
-    """The record without the headers that say what happened to it last."""
-    return replace(record, headers=_apart(record.headers)[0])
 
 
 def _apart(headers: RawHeaders) -> tuple[RawHeaders, dict[str, str | None]]:
