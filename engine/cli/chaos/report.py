@@ -86,6 +86,12 @@ class Outcome:
             return ExitCode.FAILED
         return ExitCode.INTERRUPTED if self.is_interrupted else ExitCode.OK
 
+    @property
+    def is_to_be_looked_into(self) -> bool:
+        """Whether somebody may want to see the files: not all is well, or that is not known."""
+        is_told = self.exit_code not in (ExitCode.OK, ExitCode.INTERRUPTED)
+        return is_told or bool(self.records and self.records.lost)
+
 
 def percentile(values: Sequence[float], rank: int) -> float:
     """The smallest value that so many per cent of them do not exceed (nearest rank)."""

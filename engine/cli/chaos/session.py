@@ -122,7 +122,7 @@ def _own(arguments: argparse.Namespace, mix: Mix) -> Outcome:
                 _wait_ready(target, observer, interrupts)
                 parts = (interrupts, observer, shown)
                 outcome = _hurt(target, target.tasks, plan, arguments, parts)
-            place.is_kept = outcome.exit_code not in (ExitCode.OK, ExitCode.INTERRUPTED)
+            place.is_kept = outcome.is_to_be_looked_into
         finally:
             left = target.close(keeps=place.is_kept)
     if left:

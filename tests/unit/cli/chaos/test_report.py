@@ -64,6 +64,14 @@ def test_the_exit_code_is_what_weighs_most(
     assert outcome(made, **changes).exit_code is code
 
 
+def test_files_are_kept_where_an_interrupted_run_lacks_something() -> None:
+    lacking = Tally(100, lost=1)
+    assert outcome(ledger(0.1), records=lacking, is_interrupted=True).is_to_be_looked_into
+    assert outcome(ledger(None), is_interrupted=True).is_to_be_looked_into
+    assert not outcome(ledger(0.1), is_interrupted=True).is_to_be_looked_into
+    assert not outcome(ledger(0.1)).is_to_be_looked_into
+
+
 def test_programs_are_told_all_in_milliseconds() -> None:
     made = ledger(0.010, 0.030, 0.020, None)
     made.skip(Injection(5, 1.0, Fault.OOM, 0.0))
