@@ -233,6 +233,7 @@ def test_f10_a_stranger_that_ends_is_reaped_and_stops_nobody(
     wait_for(lambda: engine.is_taken(f"{name}-0"))
     engine.order(f"{name}-0", "print another order")
     wait_for(lambda: engine.is_taken(f"{name}-0"))
+    wait_for(lambda: engine.task_processes()[f"{name}-0"] == [task["pid"]])  # the orphan has ended
     assert engine.task(name)["pid"] == task["pid"]
     assert engine.process.poll() is None
 
