@@ -24,7 +24,7 @@ from engine.kafka.client_config import ClientConfig, unknown_property
 from engine.kafka.client_log import client_logger
 from engine.kafka.damage import Damage, DamageSearch
 from engine.kafka.errors import is_refused, to_connect_error
-from engine.kafka.fetch import Fetch
+from engine.kafka.fetch import Fetch, first_since_back
 
 _PASSING: Final = frozenset((
     "_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN",
@@ -137,8 +137,24 @@ class TaskConsumer:
             messages = [m for m in self._damage.sift(messages) if not self._is_error(m)]
         if messages:
             self.link.is_up()
-        fetched = Fetch(messages)
-        return fetched.without(frozenset(self._gone)) if self._gone else fetched
+        return Fetch(self._still_ours(messages) if self._gone else messages)
+
+    def _still_ours(self, messages: "list[Message]") -> "list[Message]":
+        """Without what was read from partitions before they went, though they may be back."""
+        kept: list[Message] = []
+        by_partition: dict[TopicPartition, list[Message]] = {}
+        for each in messages:
+            partition = TopicPartition(each.topic() or "", each.partition() or 0)
+            if partition in self._gone:
+                by_partition.setdefault(partition, []).append(each)
+            else:
+                kept.append(each)
+        positions = self.positions()
+        for partition, found in by_partition.items():
+            if partition in self._assigned:
+                offsets = [each.offset() or 0 for each in found]
+                kept += found[first_since_back(offsets, positions.get(partition)) :]
+        return kept
 
     def take_damage(self) -> list[Damage]:
         """Records that could not be read and were passed, since the last call."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
 
-from engine.api.record import Position, Timestamp, TopicPartition
+from engine.api.record import Position, Timestamp
 from engine.model.dead_letter import RawRecord
 
 _TIMESTAMP_TYPES: Final = {
@@ -64,10 +64,6 @@ class Fetch:
         """Type and milliseconds of each record's time."""
         return [_timestamp(*m.timestamp()) for m in self.messages]
 
-    def without(self, partitions: frozenset[TopicPartition]) -> "Fetch":
-        """The same without the records of some partitions."""
-        return Fetch([m for m in self.messages if (m.topic(), m.partition()) not in partitions])
-
 
 def raw_record(message: Any) -> RawRecord:
     """A consumed message as a value of ours."""
@@ -81,6 +77,23 @@ def raw_record(message: Any) -> RawRecord:
         offset=message.offset(),
         timestamp=milliseconds if milliseconds >= 0 else None,
     )
+
+
+def first_since_back(offsets: Sequence[int], position: int | None) -> int:
+    """Which of a partition's records was the first to be read since it came back within a fetch.
+
+    Args:
+        offsets: as they were read, before it went and after.
+        position: the client's, which is unknown as long as nothing was read since.
+
+    Returns:
+        An index; behind the last one when all are from before. Those are read once more, while one
+        from after it that is passed over would be lost.
+    """
+    for index in range(len(offsets) - 1, 0, -1):
+        if offsets[index] <= offsets[index - 1]:
+            return index
+    return 0 if offsets and position == offsets[-1] + 1 else len(offsets)
 
 
 def appended_ms(message: Any) -> int | None:

@@ -343,6 +343,7 @@ def test_a_full_queue_fails_the_task_where_nothing_may_be_dropped(
         tmp_path, ListSink(), worker=worker(kafka) | RARELY, config=settings,
         plugins=string_plugins(settings, value_converter=Picky()),
     ).start().ready()  # fmt: skip
+    wait_until(lambda: driver.slot["records_in"] >= 200)
     driver.runtime.is_stopping = True
     assert "the queue for dead letters is full" in driver.failed(ToleranceExceededError)
     assert committed(kafka, name, topic) == [-1001]

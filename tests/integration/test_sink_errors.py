@@ -188,7 +188,8 @@ def test_records_that_were_damaged_in_the_broker_are_passed_where_that_is_allowe
     kafka_process: ServiceProcess, topic: str, name: str, tmp_path: Path, tolerance: str
 ) -> None:
     kafka = kafka_process.address
-    producer = Producer({"bootstrap.servers": kafka, "compression.type": "gzip"})
+    whole = {"compression.type": "gzip", "linger.ms": 5_000}  # 50 records are one batch
+    producer = Producer({"bootstrap.servers": kafka, **whole})
     for batch in range(4):
         for i in range(50):
             producer.produce(topic, b"%d " % (batch * 50 + i) + b"x" * 50, partition=0)
