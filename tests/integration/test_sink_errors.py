@@ -167,18 +167,20 @@ def test_too_many_failures_for_the_rate_end_the_task(
 
 
 def damage(broker: int, topic: str) -> range:
-    """Overwrite what the broker of this pid keeps of the second batch; offsets of its records."""
+    """Overwrite a part of a whole batch that this broker keeps; the offsets of its records."""
     name = f"/{topic}-0/00000000000000000000.log"
     opened = (os.readlink(each) for each in Path(f"/proc/{broker}/fd").iterdir())
     log = Path(next(path for path in opened if path.endswith(name)))
-    data = log.read_bytes()
-    (length,) = struct.unpack(">i", data[8:12])
-    second = 12 + length
-    first, _length, _epoch, _magic, _crc, _attributes, last = struct.unpack(
-        ">qiibIhi", data[second : second + 27]
-    )
+    data, start = log.read_bytes(), 0
+    while True:  # the first may be cut in two, as the topic is made meanwhile
+        first, length, _epoch, _magic, _crc, _attributes, last = struct.unpack(
+            ">qiibIhi", data[start : start + 27]
+        )
+        if first > 0 and last > 40:
+            break
+        start += 12 + length
     with log.open("r+b") as file:
-        file.seek(second + 61 + 20)  # behind the batch's header and the beginning of the gzip
+        file.seek(start + 61 + 20)  # behind the batch's header and the beginning of the gzip
         file.write(b"\0" * 40)
     return range(first, first + last + 1)
 
