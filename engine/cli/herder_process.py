@@ -1,4 +1,4 @@
-"""The herder's process: ``python -P -m engine.cli.herder_process SOCKET_FD BOOT_FD``.
+"""The herder's process: ``python -P -m engine.cli.herder_process SOCKET_FD BOOT_FD``, or a fork.
 
 Only here herder and REST API meet; the latter is imported when the tasks are on their way already.
 ``check DATA_DIR`` in place of the descriptors only says, by exit code and on standard error,
@@ -12,8 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from setproctitle import setproctitle
+
 from engine.herder.herder import Herder
 from engine.herder.main import Close, run
+from engine.supervisor.child import forget_environment
 from engine.wire.herder_message import HerderBoot
 from engine.wire.log_sequence import configure
 from engine.wire.sealed import is_filled, unseal
@@ -30,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
     """Be a herder; the process's exit code."""
     if argv[0] == "check":
         return _check(Path(argv[1]))
+    setproctitle("engine: herder")  # which needs the environment where it was
+    forget_environment()
     socket_fd, boot_fd = map(int, argv)
     sock = socket.socket(fileno=socket_fd)
     select.select((sock,), (), ())  # greeted, or left alone

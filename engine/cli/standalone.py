@@ -8,10 +8,13 @@ uses the data directory.
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from engine.supervisor.child import HANDOVER
-from engine.supervisor.launch import give_head_start
+from engine.supervisor.launch import HeadStart, fork_herder, give_head_start
 
 EXIT_FAILED = 1
 _HERDER = ("-P", "-m", "engine.cli.herder_process")
@@ -41,11 +44,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run_standalone(arguments: argparse.Namespace) -> int:
     """Start, supervise, stop; the exit code.
 
-    The zygote and the herder import what they need while this process reads its files and imports
-    what it needs itself.
+    The zygote imports what it needs while this process does; the herder begins with what this one
+    has, and imports the rest while this one reads its files.
     """
     try:
-        head_start = None if HANDOVER in os.environ else give_head_start(_HERDER)
+        head_start = None if HANDOVER in os.environ else _head_start()
     except OSError as error:
         print(f"engine: no process can be made: {error.strerror}", file=sys.stderr)
         return EXIT_FAILED
@@ -56,3 +59,16 @@ def run_standalone(arguments: argparse.Namespace) -> int:
     finally:
         if head_start is not None:
             head_start.end()
+
+
+def _head_start() -> HeadStart:
+    head_start = give_head_start()
+    import_module("engine.cli.standalone_start")  # two thirds of what the herder needs are in it
+    head_start.start_herder(partial(fork_herder, _be_herder))
+    return head_start
+
+
+def _be_herder(argv: Sequence[str]) -> int:
+    from engine.cli.herder_process import main  # noqa: PLC0415 (nothing of it for the supervisor)
+
+    return main(argv)

@@ -44,9 +44,7 @@ class Program:
         Raises:
             OSError: there is no such program, or no process can be made.
         """
-        # A source descriptor could be the target of an earlier step: move them all out of the way.
-        targets = len(self.descriptors) + 3
-        moved = {to: _above(fd, 64 + targets) for to, fd in self.descriptors.items()}
+        moved = _out_of_the_way(self.descriptors)
         actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in moved.items()]
         try:
             return os.posix_spawn(
@@ -63,14 +61,32 @@ class Program:
                 os.close(fd)
 
 
-def _above(fd: int, least: int) -> int:
+def take_descriptors(descriptors: Mapping[int, int]) -> None:
+    """In a fork: what :class:`Program` says of them; standard input stays.
 
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+    Raises:
+        OSError: there are not enough of them.
+    """
+    for to, fd in _out_of_the_way(descriptors).items():
+        os.dup2(fd, to)
+    os.closerange(max(descriptors) + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _out_of_the_way(descriptors: Mapping[int, int]) -> dict[int, int]:
+    """Copies of them: one that is to be copied could be the target of an earlier step."""
+    least = 64 + len(descriptors) + 3
+    return {to: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least) for to, fd in descriptors.items()}
 
 
 def _inherited() -> dict[str, str]:
     """The environment without what was meant for this process alone."""
     return {k: v for k, v in os.environ.items() if k not in _OURS}
+
+
+def forget_environment() -> None:
+    """In a fork: the same."""
+    for name in _OURS:
+        os.environ.pop(name, None)
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

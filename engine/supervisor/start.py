@@ -1,5 +1,6 @@
 """Becoming a supervisor: lock the data directory, bind the port, run."""
 
+import asyncio
 import faulthandler
 import gc
 import os
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 from engine.model.service import Service
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import Instance
-from engine.supervisor.launch import HeadStart
+from engine.supervisor.launch import HeadStart, start_both
 from engine.supervisor.listener import listen
 from engine.supervisor.log import log_to_stdout
 from engine.supervisor.parent import become_parent, keep_descriptors_to_ourselves
 from engine.supervisor.settings import Settings
+from engine.supervisor.supervisor import Supervisor
 from engine.wire.prctl import become_subreaper
 
 if TYPE_CHECKING:  # not in a start of the whole, which is to be quick
@@ -49,7 +51,7 @@ def run(
     listener = _listen(settings)
     become_subreaper()
     if settings.herder_argv and head_start is None:
-        head_start = HeadStart(settings.herder_argv, settings.boot_fd)
+        head_start = start_both(settings.herder_argv, settings.boot_fd)
     return _supervise(settings, instance, listener, services, head_start)
 
 
@@ -63,7 +65,7 @@ def _go_on(settings: Settings, services: Sequence[Service]) -> int:
         return check(handed, settings)
     instance = Instance(settings.data_dir, (handed.lock_fd, handed.epoch))
     listener = socket.socket(fileno=handed.listener_fd) if handed.listener_fd >= 0 else None
-    head_start = HeadStart(settings.herder_argv, settings.boot_fd)
+    head_start = start_both(settings.herder_argv, settings.boot_fd)
     return _supervise(settings, instance, listener, services, head_start, handed)
 
 
@@ -87,10 +89,6 @@ def _supervise(
     head_start: HeadStart | None,
     handed: "Handover | None" = None,
 ) -> int:
-    import asyncio  # noqa: PLC0415 (not before the data directory is locked)
-
-    from engine.supervisor.supervisor import Supervisor  # noqa: PLC0415 (the same)
-
     if head_start is not None:
         head_start.is_taken = True
     log = log_to_stdout(settings.log_format, settings.log_level, settings.output)

@@ -108,7 +108,7 @@ def test_a_data_directory_that_fills_up_stops_no_task(copy: Copy) -> None:
             },
         )
         assert engine.ask("/connectors/new").status == 404
-        kill(engine, "herder_process")
+        kill(engine, "engine: herder")
         engine.wait_condition("in", said)
         assert engine.task("in")["state"] == "RUNNING"
     engine.wait_condition_over("in", said)

@@ -250,7 +250,7 @@ def test_nothing_is_lost_whatever_is_killed(
     engine = engine_between(path, out, topic, own_kafka.address, tasks)
     sinks = [f"task lines-out-{number}" for number in range(tasks)]
     moving = ("task lines-in-0", *sinks)
-    attack = Attack(engine, own_kafka, (*moving, *moving, "herder_process", "zygote"))
+    attack = Attack(engine, own_kafka, (*moving, *moving, "engine: herder", "zygote"))
     with engine.running():
         file = GrowingFile(path, lines, seconds)
         try:

@@ -69,7 +69,7 @@ class LiveEngine:
             case Fault.KILL_TASK | Fault.STOP if task is not None:
                 pid, title, name = seen.tasks[task].pid, f"engine: task {task}", task
             case Fault.KILL_HERDER:
-                pid, title, name = seen.herder_pid, "herder_process", "herder"
+                pid, title, name = seen.herder_pid, "engine: herder", "herder"
             case Fault.KILL_ZYGOTE:
                 pid, title, name = seen.zygote_pid, "engine: zygote", "zygote"
             case _:

@@ -21,7 +21,7 @@ from engine.kafka.embedded.port import choose_port
 DISK_BYTES: Final = 96 << 20
 _BROKER: Final = "kafka.Kafka"
 _ZYGOTE: Final = "engine: zygote"
-_HERDER: Final = "herder_process"
+_HERDER: Final = "engine: herder"
 _READY: Final = 180.0
 _FULL_FOR: Final = 3.0
 _START_AGAIN: Final = 0.5

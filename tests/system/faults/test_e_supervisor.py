@@ -73,12 +73,12 @@ def test_a_killed_herder_comes_back_and_tasks_do_not_notice(
 ) -> None:
     engine.create(name, tasks_max=2)
     before = [engine.wait_state(name, "RUNNING", number) for number in range(2)]
-    herder = engine.pid_of("herder_process")
+    herder = engine.pid_of("engine: herder")
     assert herder is not None
 
     kill(herder)
 
-    wait_for(lambda: engine.pid_of("herder_process") not in (None, herder))
+    wait_for(lambda: engine.pid_of("engine: herder") not in (None, herder))
     wait_for(lambda: engine.ask("/health").status == 200)
     after = [engine.wait_state(name, "RUNNING", number) for number in range(2)]
     assert [task["pid"] for task in after] == [task["pid"] for task in before]
@@ -91,7 +91,7 @@ def test_a_task_that_dies_while_there_is_no_herder_is_restarted_all_the_same(
 ) -> None:
     engine.create(name)
     task = engine.wait_state(name, "RUNNING")
-    herder = engine.pid_of("herder_process")
+    herder = engine.pid_of("engine: herder")
     assert herder is not None
     kill(herder, signal.SIGSTOP)
 

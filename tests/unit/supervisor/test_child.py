@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.supervisor.child import Program, signal_group
+from engine.supervisor.child import Program, forget_environment, signal_group
 
 REPORT = """
 import json, os, signal, sys
@@ -119,3 +119,13 @@ def test_a_group_that_is_gone_is_no_error() -> None:
     os.waitpid(pid, 0)
 
     signal_group(pid, signal.SIGTERM)
+
+
+def test_a_fork_forgets_what_was_meant_for_the_supervisor_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
+    monkeypatch.setenv("OTHERS", "stay")
+    forget_environment()
+    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & os.environ.keys()
+    assert os.environ["OTHERS"] == "stay"

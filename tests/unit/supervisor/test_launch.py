@@ -1,11 +1,14 @@
 """The first zygote and herder: both, or neither."""
 
 import os
+import socket
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from engine.supervisor import launch
-from engine.supervisor.launch import BOOT, HeadStart, Launched
+from engine.supervisor.launch import BOOT, HeadStart, Launched, fork_herder, start_both
 from engine.supervisor.strays import children
 from engine.wire.blank_memory import blank
 
@@ -19,7 +22,7 @@ def descriptors() -> set[str]:
 
 def test_a_head_start_that_comes_to_nothing_leaves_nothing() -> None:
     before = descriptors()
-    head_start = HeadStart(HERDER, blank(BOOT))
+    head_start = start_both(HERDER, blank(BOOT))
     born = {head_start.zygote.pid, head_start.herder.pid}
     assert born <= set(children())
 
@@ -48,7 +51,34 @@ def test_whatever_cannot_be_made_takes_along_what_was(
 
     monkeypatch.setattr(launch, "_launch", launching)
     with pytest.raises(FileNotFoundError):
-        HeadStart(HERDER, blank(BOOT))
+        start_both(HERDER, blank(BOOT))
     assert len(born) == (failing == "launch_herder")
     assert not set(born) & set(children())
+    assert descriptors() <= before
+
+
+def tell(argv: Sequence[str]) -> int:
+    """What a forked herder has: descriptors, a group; then fail."""
+    sock, boot_fd = socket.socket(fileno=int(argv[0])), int(argv[1])
+    numbers = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))
+    leads = os.getpgrp() == os.getpid()
+    sock.send(f"{numbers[:5]} {len(numbers)} leads={leads}".encode())
+    os.pwrite(boot_fd, b"boot", 0)
+    raise ValueError("told")
+
+
+def test_a_forked_herder_has_the_descriptors_of_an_executed_one_and_no_others() -> None:
+    before = descriptors()
+    head_start = HeadStart(blank(BOOT))
+    head_start.start_herder(partial(fork_herder, tell))
+    sock = head_start.herder.sock
+    sock.setblocking(True)
+    told = sock.recv(1000).decode()
+    assert told == "[0, 1, 2, 3, 4] 6 leads=True"  # the sixth lists them
+    assert sock.recv(1000) == b""
+    assert os.pread(head_start.boot_fd, 4, 0) == b"boot"
+    ended = os.waitid(os.P_PID, head_start.herder.pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    assert (ended.si_code, ended.si_status) == (os.CLD_EXITED, 1)
+    head_start.end()
     assert descriptors() <= before
