@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from engine.api.config import parse
+from engine.api.errors import ConfigError
 from engine.model.worker_config import WorkerConfig
 from engine.storage.config_file import read_worker_file
 
@@ -47,10 +48,26 @@ def read_worker(path: Path) -> Worker:
         BadStartError: no listener of it can be served, or there is no place for its state.
     """
     keys = read_worker_file(path)
-    config = parse(WorkerConfig, keys)
+    config = _parsed(keys)
     listener, host, port = _listener(config)
     data_dir = _data_dir(config, os.environ).absolute()
     return Worker(path.absolute(), keys, config, data_dir, listener, host, port)
+
+
+def _parsed(keys: Mapping[str, str]) -> WorkerConfig:
+    """The typed configuration, unless anything is wrong with it or with the keys of clients."""
+    problems: dict[str, str] = {}
+    if any(key.startswith(("producer.", "consumer.")) for key in keys):
+        from engine.kafka.client_config import worker_client_problems  # noqa: PLC0415 (few have any)
+
+        problems = worker_client_problems(keys)
+    try:
+        config = parse(WorkerConfig, keys)
+    except ConfigError as error:
+        raise ConfigError({**error.problems, **problems}) from error
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def _data_dir(config: WorkerConfig, environ: Mapping[str, str]) -> Path:

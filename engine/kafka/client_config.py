@@ -6,22 +6,13 @@ of the client (``producer.``), then the connector's with the prefix ``producer.o
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from engine.api.config import nearest
 from engine.api.errors import ConfigError
-from engine.kafka.client_keys import (
-    ASSIGNORS,
-    CODE_ONLY,
-    IGNORED,
-    IGNORED_PREFIXES,
-    OLD_NAMES,
-    PRINCIPAL_KEYS,
-    PROPERTIES,
-    RENAMED,
-)  # fmt: skip
+from engine.kafka.client_keys import IGNORED, IGNORED_PREFIXES, PRINCIPAL_KEYS
+from engine.kafka.client_translation import translated
 from engine.model.limit_config import limits
 
 DEFAULT_POLL_RECORDS: Final = 2000
@@ -33,11 +24,7 @@ DEFAULT_BATCH_BYTES: Final = 256 * 1024
 
 _BATCH_OVERHEAD: Final = 100
 _LONGEST_MEMBER: Final = 200
-_JAAS_OPTION: Final = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 _SECRET: Final = re.compile(r"password|jaas|secret|[.]key$|[.]pem$")
-_QUOTED: Final = re.compile(r'"([^"]+)"')
-_OUTSIDE: Final = re.compile(r"outside allowed range (-?\d+)\.\.(-?\d+)")
-_UNKNOWN_PROPERTY: Final = re.compile(r'No such configuration property: "([^"]*)"')
 
 _SHARED_DEFAULTS: Final = {
     # also half of the least time between connections to brokers that metadata has named
@@ -92,13 +79,17 @@ class ClientConfig:
     Attributes:
         properties: librdkafka's.
         origins: librdkafka's name → the key that it was written under.
+        written: by such a key, the value as it was written.
         ignored: keys that have no meaning here, with the reason.
+        problems: keys that cannot work, with the reason.
         poll_records: most records of one fetch of a consumer.
     """
 
     properties: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
     poll_records: int = DEFAULT_POLL_RECORDS
 
     def limit_memory(self, most: int) -> None:
@@ -186,6 +177,27 @@ def consumer_config(
     return config
 
 
+def worker_client_problems(worker: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with a worker's keys of its tasks' clients, by key; placeholders may be good.
+
+    Only what can be said without the client library.
+    """
+    known = {key: value for key, value in worker.items() if "${" not in value}
+    producer, consumer = (client_keys(kind, known, {}) for kind in ("producer", "consumer"))
+    return {**producer.problems, **consumer.problems}
+
+
+def client_keys(kind: str, worker: Mapping[str, str], connector: Mapping[str, str]) -> ClientConfig:
+    """What somebody has written for a ``producer`` or a ``consumer``, and what is wrong with it."""
+    override = f"{kind}.override."
+    config = ClientConfig(problems=check_overrides(worker, connector, override))
+    for prefix, layer in ((f"{kind}.", worker), (override, connector)):
+        for key, value in layer.items():
+            if key.startswith(prefix) and key not in config.problems:
+                _take(config, key, key.removeprefix(prefix), value.strip())
+    return config
+
+
 def member_name(task: str, topics: Sequence[str]) -> str:
     """The static group member that every process of a task is while it reads these topics.
 
@@ -231,29 +243,9 @@ def check_overrides(
     }
 
 
-def unknown_property(message: str, config: ClientConfig) -> ConfigError:
-    """What librdkafka's refusal of a configuration means in the words of the one who wrote it."""
-    found = _UNKNOWN_PROPERTY.search(message)
-    if not found:
-        return _refused_value(message.strip(), config)
-    name = found[1]
-    origin = config.origins.get(name, name)
-    guess = nearest(name, (*PROPERTIES, *RENAMED, *CODE_ONLY))
-    hint = f", did you mean {origin.removesuffix(name)}{guess}?" if guess else ""
-    return ConfigError({origin: f"Unknown configuration {origin}{hint}"})
-
-
-def _refused_value(message: str, config: ClientConfig) -> ConfigError:
-    for quoted in _QUOTED.findall(message):
-        name = OLD_NAMES.get(quoted, quoted)
-        origin = config.origins.get(name)
-        if origin is not None:
-            limits = _OUTSIDE.search(message)
-            expected = f": expected {limits[1]} to {limits[2]}" if limits else ""
-            value = config.properties[name]
-            text = f"Invalid value {value} for configuration {origin}{expected}"
-            return ConfigError({origin: text})
-    return ConfigError({"": message})
+def shown(name: str, value: str) -> str:
+    """A property's value as it may be shown to people."""
+    return "[hidden]" if _SECRET.search(name) else value
 
 
 def _allows(policy: str, key: str) -> bool:
@@ -279,104 +271,31 @@ def _layered(
     client_id: str,
 ) -> ClientConfig:
     """Defaults, the worker's keys, the connector's keys; the later ones win."""
-    override = f"{kind}.override."
-    forbidden = check_overrides(worker, connector, override)
-    if forbidden:
-        raise ConfigError(forbidden)
-    config = ClientConfig(properties={"client.id": client_id, **defaults})
-    config.properties["bootstrap.servers"] = worker.get("bootstrap.servers", "localhost:9092")
-    problems: dict[str, str] = {}
-    for prefix, layer in ((f"{kind}.", worker), (override, connector)):
-        for key, value in layer.items():
-            if key.startswith(prefix):
-                _take(config, key, key.removeprefix(prefix), value.strip(), problems)
-    if problems:
-        raise ConfigError(problems)
+    config = client_keys(kind, worker, connector)
+    if config.problems:
+        raise ConfigError(config.problems)
+    servers = worker.get("bootstrap.servers", "localhost:9092")
+    config.properties = {
+        "client.id": client_id,
+        **defaults,
+        "bootstrap.servers": servers,
+        **config.properties,
+    }
     return config
 
 
-def _take(config: ClientConfig, key: str, name: str, value: str, problems: dict[str, str]) -> None:
+def _take(config: ClientConfig, key: str, name: str, value: str) -> None:
     """Put one key into the configuration, under the name and with the value librdkafka knows."""
     if name in IGNORED or name.startswith(IGNORED_PREFIXES):
         config.ignored[key] = IGNORED.get(name, "it has no meaning outside Java")
         return
     try:
-        translated = _translated(name, value)
+        properties = translated(name, value)
     except ValueError as error:
-        shown = "[hidden]" if _SECRET.search(name) else value
-        problems[key] = f"Invalid value {shown} for configuration {key}: {error}"
+        said = f"Invalid value {shown(name, value)} for configuration {key}: {error}"
+        config.problems[key] = said
         return
-    for theirs, text in translated.items():
+    config.written[key] = value
+    for theirs, text in properties.items():
         config.properties[theirs] = text
         config.origins[theirs] = key
-
-
-def _translated(name: str, value: str) -> Mapping[str, str]:
-    if name in _TRANSLATORS:
-        return _TRANSLATORS[name](name, value)
-    return {RENAMED.get(name, name): value}
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise ValueError("Not a number of type INT") from None
-    if number < 1:
-        raise ValueError("Value must be at least 1")
-    return number
-
-
-def _assignor(name: str) -> str:
-    simple = name.strip().rpartition(".")[2]
-    return ASSIGNORS.get(simple, simple)
-
-
-def _assignors(name: str, value: str) -> Mapping[str, str]:
-    return {name: ",".join(_assignor(each) for each in value.split(","))}
-
-
-def _jaas(_name: str, text: str) -> Mapping[str, str]:
-    """User name and password out of a JAAS line, which only Java reads as it is."""
-    options = {
-        m[1]: re.sub(r"\\(.)", r"\1", m[2] if m[2] is not None else m[3])
-        for m in _JAAS_OPTION.finditer(text)
-    }
-    if "username" not in options or "password" not in options:
-        raise ValueError('expected a login module with username="…" and password="…"')
-    return {"sasl.username": options["username"], "sasl.password": options["password"]}
-
-
-def _store_type(_name: str, value: str) -> Mapping[str, str]:
-    if value.upper() not in ("PEM", "PKCS12"):
-        raise ValueError("expected PEM or PKCS12; convert a JKS store with keytool -importkeystore")
-    return {}
-
-
-def _store_location(name: str, value: str) -> Mapping[str, str]:
-    """A store by its ending: PEM files are what librdkafka reads, PKCS12 for the key only."""
-    lowered = value.lower()
-    if lowered.endswith(".jks"):
-        raise ValueError("JKS stores are Java's own; expected PEM")
-    if name == "ssl.truststore.location":
-        if lowered.endswith((".p12", ".pfx")):
-            raise ValueError("expected a PEM file with the trusted certificates")
-        return {"ssl.ca.location": value}
-    if lowered.endswith((".p12", ".pfx")):
-        return {"ssl.keystore.location": value}
-    return {"ssl.certificate.location": value, "ssl.key.location": value}
-
-
-_TRANSLATORS: Final[Mapping[str, Callable[[str, str], Mapping[str, str]]]] = {
-    "sasl.jaas.config": _jaas,
-    "buffer.memory": lambda _, v: {"queue.buffering.max.kbytes": str(max(1, int(v) // 1024))},
-    "max.poll.records": lambda name, v: {name: str(_positive(v))},
-    "partition.assignment.strategy": _assignors,
-    "auto.offset.reset": lambda name, v: {name: "error" if v == "none" else v},
-    "ssl.endpoint.identification.algorithm": lambda name, v: {name: v or "none"},
-    "enable.idempotence": lambda name, v: {name: v.lower()},
-    "ssl.truststore.type": _store_type,
-    "ssl.keystore.type": _store_type,
-    "ssl.truststore.location": _store_location,
-    "ssl.keystore.location": _store_location,
-}

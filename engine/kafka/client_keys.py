@@ -30,6 +30,27 @@ OLD_NAMES: Final[Mapping[str, str]] = {
 }
 """librdkafka's old name, under which it refuses a value → the one that is used."""
 
+_BOOLEAN: Final = "Expected value to be either true or false"
+
+
+def _one_of(*choices: str) -> str:
+    return f"String must be one of: {', '.join(choices)}"
+
+
+CHOICES: Final[Mapping[str, str]] = {
+    "auto.offset.reset": _one_of("earliest", "latest", "none"),
+    "check.crcs": _BOOLEAN,
+    "client.dns.lookup": _one_of("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"),
+    "compression.type": _one_of("none", "gzip", "snappy", "lz4", "zstd"),
+    "enable.idempotence": _BOOLEAN,
+    "group.protocol": _one_of("classic", "consumer"),
+    "isolation.level": _one_of("read_committed", "read_uncommitted"),
+    "security.protocol": _one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "socket.keepalive.enable": _BOOLEAN,
+    "ssl.endpoint.identification.algorithm": _one_of("https", "none"),
+}
+"""What is expected of properties of which librdkafka says only that a value is invalid."""
+
 CODE_ONLY: Final = (
     "buffer.memory", "max.poll.records", "sasl.jaas.config", "ssl.truststore.location",
     "ssl.keystore.type", "ssl.truststore.type",

@@ -20,8 +20,9 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from engine.api.record import TopicPartition
 from engine.kafka.broker_link import BrokerLink
-from engine.kafka.client_config import ClientConfig, unknown_property
+from engine.kafka.client_config import ClientConfig
 from engine.kafka.client_log import client_logger
+from engine.kafka.client_refusal import REFUSALS, refusal
 from engine.kafka.damage import Damage, DamageSearch
 from engine.kafka.errors import is_refused, to_connect_error
 from engine.kafka.fetch import Fetch, first_since_back
@@ -98,8 +99,8 @@ class TaskConsumer:
         )
         try:
             self._consumer = Consumer(properties, logger=client_logger(__name__))
-        except KafkaException as error:
-            raise unknown_property(error.args[0].str(), config) from error
+        except REFUSALS as error:
+            raise refusal(error, config, Consumer) from error
         self._damage = DamageSearch(self._consumer)
 
     def subscribe(self, topics: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from engine.kafka.broker_link import BrokerLink
-from engine.kafka.client_config import ClientConfig, unknown_property
+from engine.kafka.client_config import ClientConfig
 from engine.kafka.client_log import client_logger
+from engine.kafka.client_refusal import REFUSALS, refusal
 from engine.kafka.errors import DeliveryFailure, failure_of
 from engine.model.dead_letter import RawRecord
 
@@ -61,8 +62,8 @@ class TaskProducer:
         self._acquainted_at: float | None = time.monotonic() + _ACQUAINTED_AFTER
         try:
             self._producer = Producer(properties, logger=client_logger(__name__))
-        except KafkaException as error:
-            raise unknown_property(error.args[0].str(), config) from error
+        except REFUSALS as error:
+            raise refusal(error, config, Producer) from error
 
     @property
     def queued(self) -> int:

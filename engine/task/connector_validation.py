@@ -11,6 +11,7 @@ from engine.api.config import ConfigKey, ConfigKeys, ConfigType, Importance, par
 from engine.api.connector import Connector, SourceConnector
 from engine.api.errors import ConfigError
 from engine.kafka.client_config import check_overrides
+from engine.kafka.client_refusal import client_problems
 from engine.model.connector_config import (
     OVERRIDES,
     ConnectorKind,
@@ -89,6 +90,7 @@ class ConnectorValidation:
         self._check_connector()
         self._check_converters()
         self._check_policies()
+        self._check_clients()
         self._check_nulls()
         self.warnings += connector_warnings(
             self.resolved, self.kind, tuple(self.checked), self.opaque
@@ -166,6 +168,15 @@ class ConnectorValidation:
                 policy(self.worker, self.resolved)
             except ConfigError as error:
                 self._add_problems({key: [text] for key, text in error.problems.items()})
+
+    def _check_clients(self) -> None:
+        """Keys of the clients that a task of this connector makes, the worker's among them."""
+        has_letters = bool(self.resolved.get("errors.deadletterqueue.topic.name"))
+        clients = ["producer"] if self.kind == "source" or has_letters else []
+        clients += ["consumer"] if self.kind == "sink" else []
+        for client in clients:
+            problems = client_problems(self.worker, self.resolved, client)
+            self._add_problems({key: [text] for key, text in problems.items()})
 
     def _check_nulls(self) -> None:
         for key in [key for key, value in self.raw.items() if value is None]:

@@ -115,6 +115,7 @@ class _Work:
         self._stage = ""
         self._plugins = Plugins()
         self._given = {k: v for k, v in request.config.items() if v is not None}
+        self._worker: dict[str, str] = {}
         self._resolved: dict[str, str] = {}
         self._secrets = secrets
         self._known = PlanAnswer()
@@ -182,7 +183,7 @@ class _Work:
             found: list[Any] = [(dict(p), dict(o)) for p, o in store.all_offsets()]
             store.close()
         else:
-            found = cluster_admin.group_offsets(self._request.worker, self._resolved, name)
+            found = cluster_admin.group_offsets(self._worker, self._resolved, name)
         return PlanAnswer(offsets=tuple(found))
 
     def dead_letters(self) -> PlanAnswer:
@@ -195,14 +196,15 @@ class _Work:
         if request is None:
             raise _BadRequestError("what is to be done with the dead letters?")
         letters = LetterRequests(
-            self._plugins, self._resolved, self._request.worker, Path(self._request.data_dir)
+            self._plugins, self._resolved, self._worker, Path(self._request.data_dir)
         )
         return PlanAnswer(letters=letters.answer(request))
 
     def cluster_id(self) -> PlanAnswer:
         """The id of the worker's cluster."""
         self._enter("cluster_id")
-        return PlanAnswer(cluster_id=cluster_admin.cluster_id(self._request.worker))
+        self._resolve()
+        return PlanAnswer(cluster_id=cluster_admin.cluster_id(self._worker))
 
     # ---- steps --------------------------------------------------------------------------------
 
@@ -212,8 +214,10 @@ class _Work:
 
     def _resolve(self) -> None:
         transformer = ConfigTransformer(self._plugins, self._request.worker, self._secrets)
+        for config in (self._request.worker, self._given):
+            self._secrets.add_config(config)
+        self._worker = transformer.resolve(self._request.worker)
         self._resolved = transformer.resolve(self._given)
-        self._secrets.add_config(self._given)
 
     def _connector(self) -> Connector:
         name = self._resolved.get("connector.class")
@@ -235,7 +239,7 @@ class _Work:
         connector = self._connector()
         self._secrets.add_config(self._given, connector.config())
         validation = ConnectorValidation(
-            self._plugins, self._request.worker, self._request.config, self._resolved, connector
+            self._plugins, self._worker, self._request.config, self._resolved, connector
         ).run()
         self._known = PlanAnswer(
             type=validation.kind,

@@ -85,7 +85,7 @@ def test_a_worker_file_that_cannot_be_read_is_named_with_its_line(
 def test_all_wrong_values_of_the_worker_file_are_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "w.properties").write_text(
         "value.converter=x\noffset.flush.interval.ms=soon\nengine.restart.max=-1\n"
-        "engine.log.format=xml\n"
+        "engine.log.format=xml\nproducer.max.request.size=3 MB\nproducer.linger.ms=${env:LINGER}\n"
     )
     ended = run_standalone(tmp_path, "w.properties")
     assert ended.returncode == 2
@@ -106,6 +106,10 @@ def test_all_wrong_values_of_the_worker_file_are_told_at_once(tmp_path: Path) ->
             "engine: w.properties: Invalid value xml for configuration engine.log.format: "
             "String must be one of: auto, json, console"
         ),
+        (
+            "engine: w.properties: Invalid value 3 MB for configuration producer.max.request.size: "
+            "Not a number of type INT"
+        ),
     }
 
 
@@ -118,6 +122,7 @@ def test_all_wrong_values_of_connectors_are_told_at_once(tmp_path: Path) -> None
         {
             "connector.class": "FileStreamSource", "file": tmp_path, "batch.size": "many",
             "tasks.max": 0, "errors.tolerance": "some",
+            "producer.override.batch.size": "lots", "producer.override.compression.type": "zip",
         },
     )  # fmt: skip
     good = connector_file(
@@ -134,7 +139,7 @@ def test_all_wrong_values_of_connectors_are_told_at_once(tmp_path: Path) -> None
         "Did you mean FileStreamSource?\n",
         (
             "engine: connector wrong: Connector configuration is invalid and contains the following"
-            " 4 error(s):\n"
+            " 6 error(s):\n"
         ),
         "  Invalid value 0 for configuration tasks.max: Value must be at least 1\n",
         (
@@ -143,6 +148,10 @@ def test_all_wrong_values_of_connectors_are_told_at_once(tmp_path: Path) -> None
         ),
         '  Missing required configuration "topic" which has no default value.\n',
         "  Invalid value many for configuration batch.size: Not a number of type INT\n",
+        (
+            "  Invalid value lots for configuration producer.override.batch.size: Not a number of "
+            "type INT\n"
+        ),
     ):
         assert said in ended.stderr
     assert "connector good" not in ended.stderr

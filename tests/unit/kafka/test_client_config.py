@@ -11,9 +11,7 @@ from engine.kafka.client_config import (
     consumer_config,
     member_name,
     producer_config,
-    unknown_property,
 )
-from engine.kafka.producer import TaskProducer
 
 WORKER = {"bootstrap.servers": "127.0.0.1:9092"}
 CONNECTOR = {"name": "c"}
@@ -141,6 +139,56 @@ def test_every_bad_value_is_named_with_its_key() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("batch.size", "many", "Not a number of type INT"),
+        ("batch.size", "-1", "Value must be at least 0"),
+        ("max.request.size", "3 MB", "Not a number of type INT"),
+        ("max.request.size", "1048576.5", "Not a number of type INT"),
+        ("max.request.size", "9" * 5000, "Not a number of type INT"),
+        ("buffer.memory", "many", "Not a number of type LONG"),
+        ("buffer.memory", "-1", "Value must be at least 0"),
+        ("queue.buffering.max.messages", "1e5", "Not a number of type INT"),
+        ("max.in.flight.requests.per.connection", "x", "Not a number of type INT"),
+        ("delivery.timeout.ms", "99999999999", "Value must be at most 2147483647"),
+        ("linger.ms", "soon", "Not a number of type DOUBLE"),
+        ("acks", "2", "String must be one of: all, -1, 0, 1"),
+    ],
+)
+def test_a_producers_wrong_value_is_told_with_its_key_and_what_was_expected(
+    key: str, value: str, expected: str
+) -> None:
+    """librdkafka would take 3 MB for three bytes."""
+    workers, connectors = f"producer.{key}", f"producer.override.{key}"
+    with pytest.raises(ConfigError) as caught:
+        producer_config(WORKER | {workers: value}, CONNECTOR | {connectors: value}, "id")
+    assert caught.value.problems == {
+        name: f"Invalid value {value} for configuration {name}: {expected}"
+        for name in (workers, connectors)
+    }
+
+
+def test_numbers_reach_librdkafka_as_it_reads_them() -> None:
+    assert produced(batch__size="0")["batch.size"] == "1"  # in Java: a record a batch
+    assert produced(retries="010")["retries"] == "10"  # octal to librdkafka
+    assert produced(linger__ms="0.5")["linger.ms"] == "0.5"
+
+
+def test_what_the_policy_forbids_and_what_is_wrong_are_told_together() -> None:
+    worker = WORKER | {
+        "connector.client.config.override.policy": "None", "producer.batch.size": "many",
+    }  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        producer_config(worker, CONNECTOR | {"producer.override.linger.ms": "1"}, "id")
+    assert set(caught.value.problems) == {"producer.batch.size", "producer.override.linger.ms"}
+
+
+def test_an_assignor_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected of each: RangeAssignor, "):
+        consumed(partition__assignment__strategy="org.acme.MyAssignor")
+
+
 def test_a_password_is_not_shown_in_a_problem() -> None:
     with pytest.raises(ConfigError) as caught:
         produced(sasl__jaas__config='x required password="hush";')
@@ -188,38 +236,6 @@ def test_the_override_policy_decides(policy: str, forbidden: set[str]) -> None:
 def test_an_unknown_policy_is_a_problem_of_the_worker() -> None:
     found = check_overrides({"connector.client.config.override.policy": "Some"}, {}, "producer.")
     assert "expected All, None or Principal" in found["connector.client.config.override.policy"]
-
-
-def test_an_unknown_property_names_the_nearest_in_the_writers_words() -> None:
-    connector = CONNECTOR | {"producer.override.max.requst.size": "5"}
-    config = producer_config(WORKER, connector, "id")
-    error = unknown_property('No such configuration property: "max.requst.size"', config)
-    assert error.problems == {
-        "producer.override.max.requst.size": "Unknown configuration "
-        "producer.override.max.requst.size, did you mean producer.override.max.request.size?"
-    }
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        ("compression.type", "zip", ""),
-        ("retries", "-5", ": expected 0 to 2147483647"),
-        ("linger.ms", "soon", ""),
-        ("max.request.size", "5", ": expected 1000 to 1000000000"),
-        ("security.protocol", "none", ""),
-    ],
-)
-def test_a_value_that_the_client_refuses_is_told_with_its_key(
-    key: str, value: str, expected: str
-) -> None:
-    """librdkafka itself speaks of some properties by names that nobody wrote."""
-    name = f"producer.override.{key}"
-    with pytest.raises(ConfigError) as caught:
-        TaskProducer(producer_config(WORKER, CONNECTOR | {name: value}, "id"), lambda: False)
-    assert caught.value.problems == {
-        name: f"Invalid value {value} for configuration {name}{expected}"
-    }
 
 
 def test_an_administrators_client_reaches_the_same_cluster() -> None:

@@ -135,6 +135,42 @@ def test_the_workers_policy_limits_what_a_connector_may_override() -> None:
     assert found == {"producer.override.linger.ms": (message,)}
 
 
+def test_wrong_keys_of_a_tasks_clients_are_told_before_there_is_a_task() -> None:
+    config = {
+        **SOURCE, "producer.override.batch.size": "many", "producer.override.liner.ms": "1",
+        "producer.override.compression.type": "zstd", "tasks.max": "0",
+    }  # fmt: skip
+    worker = {"producer.max.request.size": "3 MB", "consumer.fetch.max.bytes": "x"}
+    found = {key: texts[0].rpartition(": ")[2] for key, texts in errors(config, **worker).items()}
+    unknown = found.pop("producer.override.liner.ms")
+    assert unknown.endswith(", did you mean producer.override.linger.ms?")
+    said = "Not a number of type INT"
+    assert found == {
+        "tasks.max": "Value must be at least 1",
+        "producer.max.request.size": said,
+        "producer.override.batch.size": said,
+    }
+    assert list(errors(SINK, **worker)) == ["consumer.fetch.max.bytes"]
+
+
+def test_a_sinks_dead_letters_need_a_producer_whose_keys_are_checked() -> None:
+    config = {**SINK, "producer.override.batch.size": "many"}
+    assert errors(config) == {}
+    found = errors({**config, "errors.deadletterqueue.topic.name": "d"})
+    assert set(found) == {"producer.override.batch.size"}
+
+
+def test_the_workers_placeholders_are_values_where_its_keys_are_checked(tmp_path: Path) -> None:
+    secrets = tmp_path / "s.properties"
+    secrets.write_text("linger=7\nbad=seven-ms\n")
+    key = "producer.linger.ms"
+    assert errors(SOURCE, **{key: f"${{file:{secrets}:linger}}"}) == {}
+    placeholder = f"${{file:{secrets}:bad}}"
+    assert errors(SOURCE, **{key: placeholder}) == {
+        key: (f"Invalid value {placeholder} for configuration {key}: Not a number of type DOUBLE",)
+    }
+
+
 def test_keys_of_a_step_are_listed_under_a_group_of_its_own() -> None:
     config = {
         **SOURCE, "transforms": "a", "transforms.a.type": "RegexRouter",
