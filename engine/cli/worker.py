@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from engine.api.config import parse
 from engine.api.errors import ConfigError
@@ -16,8 +17,7 @@ class BadStartError(Exception):
     """The engine cannot be started so; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True):
     """What the file says, and what follows from it.
 
     Attributes:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -25,8 +24,7 @@ _NOT_FOR_TASKS: Final = (
 """Beginnings of connector keys that no task reads: changing them restarts none."""
 
 
-@dataclass(slots=True)
-class ConnectorEntry:
+class ConnectorEntry(msgspec.Struct):
     """What a herder knows of one connector.
 
     Attributes:

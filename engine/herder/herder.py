@@ -1,9 +1,10 @@
 """What the REST API asks of a herder (upstream: ``Herder``), and the values it gets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
@@ -23,8 +24,7 @@ class PlanFailedError(ConnectError):
     """Plugin code did not answer: it died or passed its deadline → 500 with this message."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorInfo:
+class ConnectorInfo(msgspec.Struct, frozen=True):
     """A connector as it was configured; ``type`` is ``source``, ``sink`` or ``unknown``."""
 
     name: str
@@ -33,8 +33,7 @@ class ConnectorInfo:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceState:
+class InstanceState(msgspec.Struct, frozen=True):
     """State of a connector or of one task; ``trace`` is None unless something failed."""
 
     state: State
@@ -43,8 +42,7 @@ class InstanceState:
     trace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorStateInfo:
+class ConnectorStateInfo(msgspec.Struct, frozen=True):
     """State of a connector and of its tasks, by task number."""
 
     name: str
@@ -53,8 +51,7 @@ class ConnectorStateInfo:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigValue:
+class ConfigValue(msgspec.Struct, frozen=True):
     """One key of a validated configuration."""
 
     name: str
@@ -64,8 +61,7 @@ class ConfigValue:
     visible: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigInfos:
+class ConfigInfos(msgspec.Struct, frozen=True):
     """What validation found (upstream: ``ConfigInfos``).
 
     ``warnings`` is ours: keys that nobody knows, with the nearest known one.
@@ -82,8 +78,7 @@ class ConfigInfos:
         return sum(len(value.errors) for _, value in self.configs)
 
 
-@dataclass(frozen=True, slots=True)
-class PluginInfo:
+class PluginInfo(msgspec.Struct, frozen=True):
     """One installed plugin; ``type`` as in REST (``source``, ``sink``, ``converter`` …)."""
 
     class_name: str
@@ -91,8 +86,7 @@ class PluginInfo:
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+class TaskView(msgspec.Struct, frozen=True):
     """All that is known of a task: for ``/engine/tasks`` and the metrics.
 
     Attributes:
@@ -124,8 +118,7 @@ class TaskCounters(NamedTuple):
     sample: Sample | None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerView:
+class WorkerView(msgspec.Struct, frozen=True):
     """What is known of the worker itself."""
 
     version: str
@@ -139,8 +132,8 @@ class WorkerView:
     zygote_restarts: int = 0
     herder_restarts: int = 0
     journal_file: Path | None = None
-    losses: Losses = field(default_factory=Losses)
-    upgrade: UpgradeState = field(default_factory=UpgradeState)
+    losses: Losses = msgspec.field(default_factory=Losses)
+    upgrade: UpgradeState = msgspec.field(default_factory=UpgradeState)
 
 
 class Herder(Protocol):

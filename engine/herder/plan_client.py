@@ -11,7 +11,6 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -50,15 +49,14 @@ class PlanDiedError(PlanFailedError):
         self.stage = stage
 
 
-@dataclass(eq=False, slots=True)
-class _Wish:
+class _Wish(msgspec.Struct, eq=False):
     """Something to be asked, and the answer to come."""
 
     action: str
     config: Mapping[str, str | None]
     title: str
     letters: LettersRequest | None
-    answer: asyncio.Future[PlanAnswer] = field(
+    answer: asyncio.Future[PlanAnswer] = msgspec.field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 

@@ -1,8 +1,9 @@
 """Turns what plan children answer into plans, validations and errors with upstream's texts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.api.config import REQUIRED, ConfigKey, ConfigType, Importance
 from engine.api.errors import ConnectError, NotFoundError
@@ -21,8 +22,7 @@ class InvalidConfigError(BadRequestError):
     """Validation found errors in a connector's configuration."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanFailure:
+class PlanFailure(msgspec.Struct, frozen=True):
     """A valid configuration of which no plan was made.
 
     Attributes:

@@ -1,14 +1,15 @@
 """What a restart request restarts (KIP-745): a pure function of the request and the states."""
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from engine.herder.herder import ConnectorStateInfo, InstanceState
 from engine.model.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRequest:
+class RestartRequest(msgspec.Struct, frozen=True):
     """What somebody asked for (upstream: ``RestartRequest``).
 
     Attributes:
@@ -21,8 +22,7 @@ class RestartRequest:
     include_tasks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPlan:
+class RestartPlan(msgspec.Struct, frozen=True):
     """What is to be restarted (upstream: ``RestartPlan``).
 
     Attributes:

@@ -5,9 +5,10 @@ import itertools
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from engine.model.task_id import TaskId
 
@@ -32,8 +33,7 @@ _PSS: Final = re.compile(rb"^Pss:\s+(\d+) kB", re.MULTILINE)
 _PARENT, _USER, _SYSTEM, _RESIDENT = 1, 11, 12, 21  # fields behind the name, see proc_pid_stat(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """What a task's process uses.
 
     Attributes:
@@ -55,8 +55,7 @@ class Sample:
         return self.pid == other.pid and self.cpu_seconds <= other.cpu_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     """When a process was measured, and its size when its pages were counted."""
 
     at: float

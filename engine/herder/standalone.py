@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 import engine
 from engine.api.config import ConfigKey
@@ -35,15 +36,14 @@ _UNKNOWN = "Unknown connector: {}"
 _LONGEST_NAME = 4096
 
 
-@dataclass(slots=True)
-class WorkerFacts:
+class WorkerFacts(msgspec.Struct):
     """What is known of the worker itself; filled in as it becomes known."""
 
     worker_id: str
     supervisor_pid: int = 0
     kafka_cluster_id: str | None = None
-    sample: SupervisorSample = field(default_factory=SupervisorSample)
-    upgrade: UpgradeState = field(default_factory=UpgradeState)
+    sample: SupervisorSample = msgspec.field(default_factory=SupervisorSample)
+    upgrade: UpgradeState = msgspec.field(default_factory=UpgradeState)
     is_ready: bool = False
     journal_file: Path | None = None
 

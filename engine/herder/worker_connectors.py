@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.connector_entry import STATE_OF, ConnectorEntry
@@ -28,8 +30,7 @@ _MARGIN: Final = 5.0
 """Seconds beyond the longest stop until a task that does not end is not waited for any longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """What the connectors of a worker work with."""
 
     configs: ConfigStore
@@ -41,8 +42,7 @@ class Parts:
     levels: LogLevels
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(msgspec.Struct, frozen=True):
     """What somebody wants of a connector; ``initial_state`` counts for a new one."""
 
     config: Mapping[str, str | None]

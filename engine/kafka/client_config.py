@@ -7,8 +7,9 @@ of the client (``producer.``), then the connector's with the prefix ``producer.o
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from engine.api.errors import ConfigError
 from engine.kafka.client_keys import IGNORED, IGNORED_PREFIXES, PRINCIPAL_KEYS
@@ -72,8 +73,7 @@ _LEAST_QUEUE: Final = 1 << 20
 _MOST_QUEUE: Final = 64 << 20
 
 
-@dataclass(slots=True)
-class ClientConfig:
+class ClientConfig(msgspec.Struct):
     """A client's configuration, ready for librdkafka, and what became of the rest.
 
     Attributes:
@@ -85,11 +85,11 @@ class ClientConfig:
         poll_records: most records of one fetch of a consumer.
     """
 
-    properties: dict[str, str] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = msgspec.field(default_factory=dict)
+    origins: dict[str, str] = msgspec.field(default_factory=dict)
+    written: dict[str, str] = msgspec.field(default_factory=dict)
+    ignored: dict[str, str] = msgspec.field(default_factory=dict)
+    problems: dict[str, str] = msgspec.field(default_factory=dict)
     poll_records: int = DEFAULT_POLL_RECORDS
 
     def limit_memory(self, most: int) -> None:

@@ -6,9 +6,9 @@ Used by one thread. Rebalances are told to a :class:`RebalanceListener` from ins
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import msgspec
 from confluent_kafka import (
     OFFSET_STORED,
     Consumer,
@@ -37,11 +37,10 @@ _PASSING: Final = frozenset((
 _LEAVE_PATIENCE: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True):
     """How partitions that came are read: from where, unless the group knows; and whether yet."""
 
-    offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
+    offsets: Mapping[TopicPartition, int] = msgspec.field(default_factory=dict)
     paused: frozenset[TopicPartition] = frozenset()
 
 

@@ -1,8 +1,8 @@
 """What librdkafka's errors mean to a task."""
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
 from engine.api.errors import AuthenticationError, ConnectError, RetriableError
@@ -29,8 +29,7 @@ _BAD_RECORD: Final = _TOO_LARGE | frozenset((
 ))  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryFailure:
+class DeliveryFailure(msgspec.Struct, frozen=True):
     """A record that did not get into Kafka.
 
     Attributes:

@@ -7,16 +7,16 @@ A sink's letter holds the record as it was consumed. A source's holds, as its va
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
 
 _LONGEST_TRACE: Final = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(msgspec.Struct, frozen=True):
     """A record as Kafka has it, had it or was to have it.
 
     Attributes:
@@ -43,8 +43,7 @@ class RawRecord:
         return len(self.key or b"") + len(self.value or b"")
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True):
     """A record that was given up. In a topic a letter may say less than it was known to be.
 
     Attributes:

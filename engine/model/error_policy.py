@@ -5,10 +5,11 @@ connectors, which are understood, and then ours, which a worker may give as defa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
+
+import msgspec
 
 from engine.api.config import (
     LOW,
@@ -48,8 +49,7 @@ class Stage(StrEnum):
     TASK_PUT = "TASK_PUT"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
+class QueueLimits(msgspec.Struct, frozen=True):
     """Bounds of one connector's file.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from engine.api.config import nearest
 
@@ -76,8 +77,7 @@ _BY_CODE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
+class ExitStatus(msgspec.Struct, frozen=True):
     """The end of a process: an exit code, or a signal and whether it left a core."""
 
     code: int | None = None

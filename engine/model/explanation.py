@@ -5,9 +5,10 @@ begins a trace.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 from engine.model.death import Death
 from engine.model.exit_status import EXIT_SOFTWARE, ExitClass, ExitStatus
@@ -18,8 +19,7 @@ _ENTRY: Final = 16
 """Width of the labels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What is known of a task whose process ended.
 
     Attributes:

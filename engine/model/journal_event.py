@@ -13,10 +13,10 @@ stop), ``command line``, ``connector files`` (a reload) or ``operator ADDRESS CL
 
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.model.death import Death
 from engine.model.exit_status import ExitClass
@@ -55,8 +55,7 @@ _BY_SUPERVISOR: Final = (
 _ORDERED: Final = (ExitClass.STOPPED, ExitClass.OPERATOR)
 
 
-@dataclass(frozen=True, slots=True)
-class LastRecorded:
+class LastRecorded(msgspec.Struct, frozen=True):
     """What was recorded of a task before."""
 
     condition: Condition | None = None

@@ -6,7 +6,7 @@ carries another one is about a process or a timer of the past and changes nothin
 a process asks again what is wanted.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.model.exit_status import ExitClass
 from engine.model.lifecycle_action import Action, Disarm, Emit, Kill, TellTarget

@@ -2,8 +2,9 @@
 
 import signal
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from engine.model.exit_status import EXIT_OK, ExitClass, ExitStatus
 from engine.model.lifecycle_action import Action, Disarm, Emit, Spawn

@@ -5,8 +5,9 @@ SIGTERM, which asks; SIGABRT, which dumps the stacks again; SIGKILL. Each has it
 is bounded, and a process that outlives it is told of as unkillable.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from engine.model.exit_status import ExitClass
 from engine.model.lifecycle_action import Abort, Dump, Emit, Kill, TellRecycle, Terminate

@@ -1,6 +1,6 @@
 """Steps that more than one event leads to; see :mod:`engine.model.lifecycle`."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.model.exit_status import ExitClass
 from engine.model.lifecycle_action import Action, Arm, Disarm, Emit, Spawn, Terminate

@@ -6,9 +6,11 @@ commit; then it takes each record alone, so that its death names the record. A r
 in dying processes often enough is guilty, and the next process gives it up unseen.
 """
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from engine.model.exit_status import ExitClass
 
@@ -34,8 +36,7 @@ class Care(IntEnum):
     RECORDS = 2  # takes each record alone
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What the last process left behind.
 
     Attributes:
@@ -55,8 +56,7 @@ class Evidence:
     was_flushing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(msgspec.Struct, frozen=True):
     """What is suspected.
 
     Attributes:

@@ -1,8 +1,9 @@
 """How many restarts after failures a host and a connector may have in a second."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from engine.model.token_bucket import TokenBucket
 
@@ -12,8 +13,7 @@ Bound = tuple[float, int]
 """Restarts a second, 0 for no bound, and how many may come at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetLevel:
+class BudgetLevel(msgspec.Struct, frozen=True):
     """What was left of a budget at a time: less than nothing where some wait for their turn.
 
     Attributes:

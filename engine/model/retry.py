@@ -1,13 +1,13 @@
 """When a failed operation is tried again, bounded by time and by count. Reads no clock."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 _MOST_DOUBLINGS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLimits:
+class RetryLimits(msgspec.Struct, frozen=True):
     """How often and how long; times in seconds.
 
     Attributes:

@@ -1,12 +1,12 @@
 """A program that is not ours but runs beside the engine, as a value: how to start it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Service:
+
+class Service(msgspec.Struct, frozen=True):
     """Everything a parent needs to run a program as its child.
 
     Attributes:

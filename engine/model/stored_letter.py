@@ -1,14 +1,15 @@
 """A dead letter where it is kept, with what was done to it. Nothing here does I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from engine.model.dead_letter import DeadLetter, RawHeaders, RawRecord
 from engine.model.letter_place import LetterPlace
 
 
-@dataclass(frozen=True, slots=True)
-class Handling:
+class Handling(msgspec.Struct, frozen=True):
     """What was done to a letter. Times are milliseconds since the epoch.
 
     Attributes:
@@ -27,11 +28,10 @@ class Handling:
     replay_begun_ms: int | None = None
     replayed_ms: int | None = None
     replay_topic: str | None = None
-    replay_ends: Mapping[int, int] = field(default_factory=dict)
+    replay_ends: Mapping[int, int] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLetter:
+class StoredLetter(msgspec.Struct, frozen=True):
     """A letter in a file or a topic.
 
     Attributes:

@@ -4,9 +4,9 @@ Points in time are kept as ages: what a clock shows means nothing to the next bo
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.model.exit_status import ExitClass
 from engine.model.lifecycle_event import Timer

@@ -1,7 +1,8 @@
 """Everything that decides about a task, as one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
@@ -11,8 +12,7 @@ from engine.model.state import Condition
 from engine.model.supervision import Supervision
 
 
-@dataclass(frozen=True, slots=True)
-class TaskState:
+class TaskState(msgspec.Struct, frozen=True):
     """Everything that decides about a task.
 
     Attributes:
@@ -43,7 +43,7 @@ class TaskState:
         has_turn: the back-off was for the budget of restarts, which counts the next start already.
     """
 
-    supervision: Supervision = field(default_factory=Supervision)
+    supervision: Supervision = msgspec.field(default_factory=Supervision)
     is_wanted: bool = True
     is_final: bool = False
     is_paused: bool = False
@@ -71,7 +71,7 @@ class TaskState:
     verdict: str | None = None
     failed_because: str | None = None
     note: str | None = None
-    restarts: Mapping[str, int] = field(default_factory=dict)
+    restarts: Mapping[str, int] = msgspec.field(default_factory=dict)
     retry_at: float | None = None
     has_turn: bool = False
     exit_code: int | None = None

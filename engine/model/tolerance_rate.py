@@ -5,8 +5,9 @@ Nothing here does I/O or reads a clock.
 
 import re
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 _FORM: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)\s*/\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _IN_A_ROW: Final = re.compile(r"(\d+)\s*[/ ]\s*consecutive")
@@ -14,8 +15,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUCKETS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class ToleranceRate:
+class ToleranceRate(msgspec.Struct, frozen=True):
     """The most failures that are tolerated.
 
     Attributes:

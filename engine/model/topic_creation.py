@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from engine.api.errors import ConfigError
 
@@ -13,18 +14,16 @@ _ANY: Final = re.compile(".*", re.DOTALL)
 _NOT_CONFIG: Final = ("include", "exclude", "replication.factor", "partitions")
 
 
-@dataclass(frozen=True, slots=True)
-class TopicSettings:
+class TopicSettings(msgspec.Struct, frozen=True):
     """How a topic is to be made; -1 leaves a number to the broker."""
 
     name: str
     partitions: int = -1
     replication_factor: int = -1
-    config: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicCreationGroup:
+class TopicCreationGroup(msgspec.Struct, frozen=True):
     """A named group of topics and their settings."""
 
     name: str
@@ -41,8 +40,7 @@ class TopicCreationGroup:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TopicCreation:
+class TopicCreation(msgspec.Struct, frozen=True):
     """The groups of a connector, in the order in which they are tried; the default is the last."""
 
     groups: Sequence[TopicCreationGroup]

@@ -1,7 +1,6 @@
 """Configurations, target states and plans of connectors (upstream: ``ConfigBackingStore``)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -31,8 +30,7 @@ class StoredPlan(msgspec.Struct, frozen=True):
     task_configs: tuple[dict[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredConnector:
+class StoredConnector(msgspec.Struct, frozen=True):
     """A connector as it is wanted.
 
     Attributes:
@@ -74,8 +72,7 @@ class ConfigStore(Protocol):
         """Keep a single value."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryBounds:
+class HistoryBounds(msgspec.Struct, frozen=True):
     """How much is kept of what configurations were.
 
     Attributes:

@@ -3,8 +3,9 @@
 Python's tracebacks and faulthandler's reports are recognized in what is printed.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from engine.model.log_line import LEVELS
 
@@ -15,8 +16,7 @@ _TRACEBACK: Final = "Traceback (most recent call last)"
 _FATAL: Final = "Fatal Python error: "
 
 
-@dataclass(slots=True)
-class NoticedErrors:
+class NoticedErrors(msgspec.Struct):
     """Hears every event and every printed line of one process, in order.
 
     Attributes:

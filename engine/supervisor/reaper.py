@@ -5,15 +5,15 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.model.exit_status import ExitStatus
 
 OnExit = Callable[[ExitStatus], None]
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(msgspec.Struct):
     pidfd: int
     on_exit: OnExit
     kills_group: bool

@@ -1,14 +1,14 @@
 """What the supervisor must know before it starts anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 _DAY = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True):
     """How much is kept of one log.
 
     Attributes:
@@ -20,8 +20,7 @@ class Retention:
     longest: float | None = 7 * _DAY
 
 
-@dataclass(frozen=True, slots=True)
-class OutputLimits:
+class OutputLimits(msgspec.Struct, frozen=True):
     """What may become of what tasks and other processes print.
 
     Attributes:
@@ -31,11 +30,10 @@ class OutputLimits:
 
     bytes_per_second: int = 0
     is_blocking: bool = False
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = msgspec.field(default_factory=Retention)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """Everything comes from the worker's configuration; the supervisor reads no file of it.
 
     Attributes:
@@ -67,5 +65,5 @@ class Settings:
     spares: int = 0
     log_format: str = "auto"
     log_level: str = "info"
-    output: OutputLimits = field(default_factory=OutputLimits)
-    journal: Retention = field(default_factory=lambda: Retention(64 << 20, 30 * _DAY))
+    output: OutputLimits = msgspec.field(default_factory=OutputLimits)
+    journal: Retention = msgspec.field(default_factory=lambda: Retention(64 << 20, 30 * _DAY))

@@ -3,8 +3,9 @@
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 import engine
 from engine.model.restart_budget import RestartBudget
@@ -29,8 +30,7 @@ _QUIET_GRACE: Final = 15.0
 _HERDER_GRACE: Final = 5.0
 
 
-@dataclass(slots=True)
-class Numbers:
+class Numbers(msgspec.Struct):
     """What is counted over all supervisors of one run.
 
     Attributes:
@@ -57,8 +57,7 @@ class Owner(Protocol):
         """Go on with a task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """What a supervisor is made of."""
 
     settings: Settings

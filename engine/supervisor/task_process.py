@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -41,8 +40,7 @@ class Makers(Protocol):
         """A number that names a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(msgspec.Struct, frozen=True):
     """Who hears of a process.
 
     Attributes:

@@ -7,8 +7,9 @@ a few of them, as touching all would be most of what it does.
 import heapq
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from engine.model.progress import Progress
 from engine.model.task_id import TaskId
@@ -27,15 +28,14 @@ _TIDY_EVERY: Final = 4
 """Ticks between two looks for control groups that are of no use any more."""
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(msgspec.Struct):
     """What was seen of a task, and when it is due again: CLOCK_MONOTONIC."""
 
     task: SupervisedTask
     silent_at: int = 0
     moves_at: int = 0
     generation: int = 0
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = msgspec.field(default_factory=Progress)
 
 
 class TaskWatch:

@@ -4,8 +4,10 @@ Runs plugin code (``config``, ``validate``), so only ever in a plan child.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, get_args
+
+import msgspec
 
 from engine.api.config import ConfigKey, ConfigKeys, ConfigType, Importance, parse_keys
 from engine.api.connector import Connector, SourceConnector
@@ -38,17 +40,15 @@ _STEPS: Final[tuple[tuple[str, Kind], ...]] = (
 )
 
 
-@dataclass(slots=True)
-class Checked:
+class Checked(msgspec.Struct):
     """One key, what was given, and what is wrong with it."""
 
     key: ConfigKey
     value: str | None
-    errors: list[str] = field(default_factory=list)
+    errors: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(slots=True)
-class ConnectorValidation:
+class ConnectorValidation(msgspec.Struct):
     """Everything found about one configuration.
 
     Attributes:
@@ -63,9 +63,9 @@ class ConnectorValidation:
     raw: Mapping[str, str | None]
     resolved: Mapping[str, str]
     connector: Connector
-    checked: dict[str, Checked] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    opaque: list[str] = field(default_factory=list)
+    checked: dict[str, Checked] = msgspec.field(default_factory=dict)
+    warnings: list[str] = msgspec.field(default_factory=list)
+    opaque: list[str] = msgspec.field(default_factory=list)
 
     @property
     def kind(self) -> ConnectorKind:

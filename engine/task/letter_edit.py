@@ -3,10 +3,10 @@
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.model.dead_letter import RawRecord
 from engine.model.error_policy import Stage
@@ -43,7 +43,7 @@ def edited(stored: StoredLetter, request: LettersRequest) -> RawRecord:
     whole = given.get("value")
     if envelope is None or (whole is not None and envelope_of(RawRecord("", value=whole))):
         changed = _with_headers(record.headers, headers, request.remove_headers)
-        return replace(record, headers=changed, **given)  # type: ignore[arg-type]
+        return replace(record, headers=changed, **given)
     return replace(record, value=_in_envelope(stored, envelope, given, headers, request))
 
 

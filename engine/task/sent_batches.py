@@ -5,8 +5,9 @@ So nothing is remembered for single records, and nothing at all where nobody kee
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from engine.api.record import Offset, SourceBatch
 from engine.model.dead_letter import RawRecord

@@ -1,8 +1,9 @@
 """From a source's batches to messages for the producer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from engine.api.record import Headers, SourceBatch, SourceRecord
 from engine.model.error_policy import Stage
@@ -13,8 +14,7 @@ from engine.task.tolerance import Failed, Judge
 Message = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct):
     """Messages of one topic, in order.
 
     Attributes:
@@ -30,7 +30,7 @@ class Outgoing:
     is_plain: bool = True
     size: int = 0
     records: Sequence[SourceRecord] = ()
-    dropped: list[SourceRecord] = field(default_factory=list)
+    dropped: list[SourceRecord] = msgspec.field(default_factory=list)
 
 
 class SourceConversion:

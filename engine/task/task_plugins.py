@@ -1,7 +1,8 @@
 """The plugins of one task, configured and ready."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.api.converter import Converter, HeaderConverter
 from engine.model.error_policy import ErrorPolicy, error_policy
@@ -10,8 +11,7 @@ from engine.plugins.registry import Plugins
 from engine.task.transformation_chain import TransformationChain, transformation_chain
 
 
-@dataclass(frozen=True, slots=True)
-class TaskPlugins:
+class TaskPlugins(msgspec.Struct, frozen=True):
     """What stands between a task and Kafka.
 
     Attributes:
@@ -21,8 +21,8 @@ class TaskPlugins:
     key_converter: Converter
     value_converter: Converter
     header_converter: HeaderConverter
-    transformations: TransformationChain = field(default_factory=TransformationChain)
-    errors: ErrorPolicy = field(default_factory=ErrorPolicy)
+    transformations: TransformationChain = msgspec.field(default_factory=TransformationChain)
+    errors: ErrorPolicy = msgspec.field(default_factory=ErrorPolicy)
 
     @classmethod
     def make(

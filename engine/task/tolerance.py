@@ -3,9 +3,10 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
 
 from engine.api.errors import RetriableError, ToleranceExceededError
 from engine.model.error_policy import ErrorPolicy, Stage
@@ -25,8 +26,7 @@ class Failed:
 FAILED: Final = Failed()
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFailure:
+class RecordFailure(msgspec.Struct, frozen=True):
     """A record that failed for good.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from engine.kafka.fetch import appended_ms, raw_record
 from engine.kafka.topic_reader import Span, TopicReader

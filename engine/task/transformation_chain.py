@@ -1,8 +1,9 @@
 """Single message transforms in the order in which a connector names them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from engine.api.errors import ConfigError
 from engine.api.transformation import Predicate, Record, Transformation
@@ -15,8 +16,7 @@ BEAT_EVERY: Final = 64
 """Records between two beats of the loop: one that takes too long is stuck, many are work."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransformationStep:
+class TransformationStep(msgspec.Struct, frozen=True):
     """A transformation and which records it sees: those that match, or those that do not."""
 
     transformation: Transformation

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -121,15 +120,14 @@ def _let_through() -> None:
         _STATE.least = least
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct):
     """What holds in this process."""
 
     default: str = "info"
     root: str | None = None
-    by_name: Mapping[str, str] = field(default_factory=dict)
-    secrets: Secrets = field(default_factory=Secrets)
-    bound: Mapping[str, Any] = field(default_factory=dict)
+    by_name: Mapping[str, str] = msgspec.field(default_factory=dict)
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
+    bound: Mapping[str, Any] = msgspec.field(default_factory=dict)
     least: int = logging.NOTSET
     is_connected: bool = False
 

@@ -9,11 +9,11 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from confluent_kafka import Consumer, Producer
+from msgspec.structs import replace
 
 from engine.kafka.embedded.artifacts import OnProgress, ignore_progress
 from engine.kafka.embedded.broker import EmbeddedKafka

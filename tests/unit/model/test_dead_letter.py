@@ -1,6 +1,6 @@
 """What a dead letter says of itself."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.error_policy import Stage

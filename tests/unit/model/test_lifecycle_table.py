@@ -1,8 +1,7 @@
 """What the lifecycle decides: each condition with each event."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass, ExitStatus

@@ -1,10 +1,9 @@
 """What a slot says of a task: silent, busy, stalled, moving."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass

@@ -3,11 +3,12 @@
 import difflib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.api.config import HIGH, ConfigKey, ConfigType, Importance
 from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError

@@ -5,10 +5,10 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId

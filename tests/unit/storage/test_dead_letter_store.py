@@ -1,10 +1,10 @@
 """Dead letters in a file: nothing is lost within the bounds, and the bounds hold."""
 
 import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits, Stage
@@ -25,7 +25,7 @@ def letter(offset: int, size: int = 10, **changes: object) -> DeadLetter:
         connector="c", task=0, stage=Stage.TASK_PUT, executing="a.B", exception="ValueError",
         message="no", stacktrace="Traceback", attempts=2, failed_ms=NOW, record=record,
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 @pytest.fixture

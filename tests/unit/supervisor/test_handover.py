@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import fields
 
 from engine.model.death import Death
 from engine.model.exit_status import ExitClass

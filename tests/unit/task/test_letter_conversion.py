@@ -1,11 +1,12 @@
 """A source's dead letters as records again, from the stage on at which they failed."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.api import INT32, STRING, SchemaAndValue, SourceRecord
 from engine.model.dead_letter import DeadLetter, RawRecord
@@ -86,7 +87,7 @@ def test_letters_from_before_envelopes_told_the_stage_go_by_their_own() -> None:
     ("value", "schema"),
     [
         (b"\x00\xff", None), ({"a": [1, None, 2.5]}, None), (7, INT32), (None, None),
-        (None, replace(INT32, optional=True)),
+        (None, dataclasses.replace(INT32, optional=True)),
     ],
 )  # fmt: skip
 def test_values_come_out_of_an_envelope_as_they_went_in(value: Any, schema: Any) -> None:
