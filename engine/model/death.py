@@ -8,6 +8,8 @@ from engine.model.exit_status import EXIT_OK, ExitClass
 from engine.model.lifecycle_event import Exited
 from engine.model.task_state import TaskState
 
+_TIMES_KEPT: Final = 10
+
 _TOLD: Final = (
     ExitClass.STOPPED,
     ExitClass.OPERATOR,
@@ -42,7 +44,8 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
         committed_after: offsets that it has committed itself.
         first_error: what the first end said, or was, since the task was healthy last.
         stacks: what all its threads were doing when it was found stuck or crashed.
-        restarts_ms: when it was started again after a failure, within the window.
+        restarts_ms: when it was started again after a failure, within the window: the last times.
+        restarts: how many times there were in all.
         restarts_max: how many of them make a task FAILED.
         restarts_window: seconds.
     """
@@ -71,6 +74,7 @@ class Death(msgspec.Struct, frozen=True, omit_defaults=True):
     first_error_ms: int | None = None
     stacks: str | None = None
     restarts_ms: tuple[int, ...] = ()
+    restarts: int = 0
     restarts_max: int = 0
     restarts_window: float = 0.0
 
@@ -124,7 +128,8 @@ def death_of(state: TaskState, event: Exited, now: float, now_ms: int) -> Death:
         first_error=state.first_error,
         first_error_ms=None if state.first_error is None else wall(state.first_error_at),
         stacks=event.stacks,
-        restarts_ms=tuple(wall(at) for at in state.restart_times),
+        restarts_ms=tuple(wall(at) for at in state.restart_times[-_TIMES_KEPT:]),
+        restarts=len(state.restart_times),
         restarts_max=state.policy.max_restarts,
         restarts_window=state.policy.window,
     )

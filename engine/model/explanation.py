@@ -222,9 +222,9 @@ def _plain(value: Any) -> str:
 def _restarts(death: Death) -> str:
     if not death.restarts_max:
         return "none"
-    window = f"{len(death.restarts_ms)} of at most {death.restarts_max} within"
+    window = f"{death.restarts} of at most {death.restarts_max} within"
     text = f"{window} {_time(death.restarts_window)}"
-    times = ", ".join(when(each) for each in death.restarts_ms[-10:])
+    times = ", ".join(when(each) for each in death.restarts_ms)
     return f"{text}: {times}" if times else text
 
 

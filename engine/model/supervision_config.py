@@ -11,11 +11,21 @@ from engine.model.loop_config import StopConfig
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision import Supervision
 
+_MOST_RESTARTS: Final = 1000
+"""Each of them is remembered with its time, and written down with every change of the task."""
+
 _AS_HEARTBEAT: Final = "0: as engine.heartbeat.timeout.ms."
 
 
 def _share(value: float) -> str | None:
     return None if 0 <= value <= 1 else "Value must be between 0 and 1"
+
+
+def _restarts(value: int) -> str | None:
+    if value <= _MOST_RESTARTS:
+        return at_least(0)(value)
+    most = f"Value must be no more than {_MOST_RESTARTS}"
+    return f"{most}; engine.restart.policy=always knows no limit"
 
 
 def _ends(value: Any) -> str | None:
@@ -72,8 +82,9 @@ class RestartConfig:
         "engine.restart.max",
         default=10,
         importance=LOW,
-        check=at_least(0),
-        doc="How many restarts within the window make a task FAILED.",
+        check=_restarts,
+        doc="How many restarts within the window make a task FAILED; at most 1000, the policy "
+        "always knows no limit.",
     )
     restart_window: float = key(
         "engine.restart.window.ms",

@@ -80,7 +80,7 @@ def memory_of(state: TaskState, now: float) -> TaskMemory:
         condition=state.condition if waits else Condition.STOPPED,
         retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
         failures=state.failures,
-        restart_ages=tuple(now - at for at in state.restart_times),
+        restart_ages=tuple(round(now - at, 3) for at in state.restart_times),
         restarts=state.restarts,
         reason=state.reason,
         exit_class=state.exit_class,

@@ -136,6 +136,8 @@ class HerderProcess:
                 return
             except OSError:
                 break
+            except ValueError as error:  # it never can be sent, and would keep all behind it
+                self._log.error("a message to the herder is lost", error=str(error))
             self._waiting.popleft()
             _close(descriptors)
         loop.remove_writer(self._channel.fileno())

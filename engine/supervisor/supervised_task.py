@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -56,6 +56,7 @@ from engine.supervisor.task_process import Listeners, Makers, TaskProcess
 from engine.wire.channel import shorten
 from engine.wire.herder_message import TaskReport  # fmt: skip
 from engine.wire.task_message import (  # fmt: skip
+    LONGEST_SUMMARY,
     Failing,
     LogLevels,
     PausedChanged,
@@ -66,7 +67,8 @@ from engine.wire.task_message import (  # fmt: skip
     TaskToSupervisor,
 )
 
-_LONGEST_TRACE: Final = 60_000
+_LONGEST_TRACE: Final = 32 * 1024
+"""There are messages with a trace, a death and its stacks."""
 
 
 class Host(Makers, Protocol):
@@ -202,14 +204,17 @@ class SupervisedTask:
             self.death = death_of(self.state, event, now, wall_ms)
         if not is_same(before, self.state):
             self._host.remember(self)
-        for action in actions:
-            self._do(action)
+        self._carry_out(actions)
 
     def recall(self, memory: TaskMemory, elapsed: float) -> None:
         """Go on from what an earlier supervisor knew so many seconds ago."""
         now = asyncio.get_running_loop().time()
         self.state, actions = recalled(self.state, memory, elapsed, now)
-        for action in actions:
+        self._carry_out(actions)
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        """What is told comes last: a telling that fails keeps nothing from being done."""
+        for action in sorted(actions, key=lambda each: isinstance(each, Emit)):
             self._do(action)
 
     def _do(self, action: Action) -> None:  # noqa: C901 (a table: one line an action)
@@ -283,7 +288,7 @@ class SupervisedTask:
         words = self._words
         summary = words.summary if words else None
         if status is None:
-            summary = f"ProcessNotMade: {reason}"
+            summary = shorten(f"ProcessNotMade: {reason}", LONGEST_SUMMARY)
         self.handle(
             Exited(
                 generation,
@@ -313,9 +318,9 @@ class SupervisedTask:
             case PausedChanged(generation, paused):
                 self.handle(PauseDone(generation, paused))
             case TaskCondition(generation, text):
-                self.handle(Noted(generation, text))
+                self.handle(Noted(generation, text and shorten(text, LONGEST_SUMMARY)))
             case Failing():
-                self._words = message
+                self._words = message.shortened()
 
     def _arm(self, timer: Timer, seconds: float, generation: int) -> None:
         self._disarm()

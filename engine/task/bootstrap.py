@@ -47,13 +47,12 @@ from engine.task.sink_loop import WorkerSinkTask
 from engine.task.source_loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire import log_sequence
-from engine.wire.channel import Channel, shorten
+from engine.wire.channel import Channel
 from engine.wire.sealed import unseal
 from engine.wire.task_message import Failing, SupervisorToTask, TaskAssignment
 from engine.wire.zygote_message import Confinement, Fork
 
 _LOCK_PATIENCE: Final = 10.0
-_LONGEST_TRACE: Final = 40 * 1024
 
 _EXIT_CODES: Final[Sequence[tuple[type[BaseException], int]]] = (
     (MissingPluginError, EXIT_UNAVAILABLE),
@@ -146,13 +145,11 @@ def _tell(control: "Channel[SupervisorToTask]", runtime: TaskRuntime, error: Bas
     hide = runtime.secrets.hide
     summary = hide(f"{type(error).__name__}: {error}")
     trace = hide("".join(traceback.format_exception(error)))
-    written = trace.encode("utf-8", "backslashreplace")
-    trace = written[-_LONGEST_TRACE:].decode("utf-8", "ignore")
     stage, in_hand = runtime.failed_at or (runtime.slot.stage, None)
-    words = Failing(runtime.generation, shorten(summary, 4096), trace, stage, in_hand)
+    words = Failing(runtime.generation, summary, trace, stage, in_hand).shortened()
     control.sock.setblocking(True)
     control.sock.settimeout(1.0)
     try:
         control.send(words)
     except OSError:
-        os.write(2, written)
+        os.write(2, trace.encode("utf-8", "backslashreplace"))

@@ -16,6 +16,7 @@ from engine.model.slot import Slot
 from engine.wire import log_sequence
 from engine.wire.channel import Channel, shorten
 from engine.wire.task_message import (  # fmt: skip
+    LONGEST_SUMMARY,
     LogLevels,
     PausedChanged,
     Ready,
@@ -142,7 +143,7 @@ class TaskRuntime:
         """Say in the status what the task waits for or suffers from; None when it is over."""
         if text != self._condition:
             self._condition = text
-            shown = None if text is None else shorten(self.secrets.hide(text), 4096)
+            shown = None if text is None else shorten(self.secrets.hide(text), LONGEST_SUMMARY)
             self._send(TaskCondition(self.generation, shown))
 
     def _send(self, message: msgspec.Struct) -> None:

@@ -27,6 +27,11 @@ def shorten(text: str, most_bytes: int) -> str:
     return text.encode("utf-8", "backslashreplace")[:most_bytes].decode("utf-8", "ignore")
 
 
+def shorten_to_end(text: str, most_bytes: int) -> str:
+    """The end of a text, likewise."""
+    return text.encode("utf-8", "backslashreplace")[-most_bytes:].decode("utf-8", "ignore")
+
+
 class MessageTooLongError(ValueError):
     """A message does not fit into a datagram."""
 

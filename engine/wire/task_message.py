@@ -1,8 +1,16 @@
 """What supervisor and task say to each other, and what a task is told to do."""
 
+from typing import Final
+
 import msgspec
 
+from engine.wire.channel import shorten, shorten_to_end
 from engine.wire.message import Message
+
+LONGEST_SUMMARY: Final = 4096
+"""Bytes of what a task says in a sentence."""
+
+_LONGEST_TRACE: Final = 40 * 1024
 
 
 class Ready(Message, frozen=True, array_like=True):
@@ -64,6 +72,16 @@ class Failing(Message, frozen=True, array_like=True):
     trace: str
     stage: str
     in_hand: str | None = None
+
+    def shortened(self) -> "Failing":
+        """The same with texts that other messages have room for; of the trace the end is kept."""
+        return Failing(
+            self.generation,
+            shorten(self.summary, LONGEST_SUMMARY),
+            shorten_to_end(self.trace, _LONGEST_TRACE),
+            shorten(self.stage, LONGEST_SUMMARY),
+            None if self.in_hand is None else shorten(self.in_hand, LONGEST_SUMMARY),
+        )
 
 
 class TaskCondition(Message, frozen=True, array_like=True):

@@ -32,7 +32,7 @@ from tests.benchmarks.contender import write_properties
 from tests.benchmarks.observer import BenchmarkError, pss_bytes, tree_of
 
 RESTARTS: Final[Mapping[str, str]] = {
-    "engine.restart.delay.ms": "0", "engine.restart.jitter": "0", "engine.restart.max": "1000000",
+    "engine.restart.delay.ms": "0", "engine.restart.jitter": "0", "engine.restart.policy": "always",
     "engine.restart.budget.per.second": "0", "engine.restart.host.budget.per.second": "0",
 }  # fmt: skip
 """Whatever dies is back at once, as often as it may die."""

@@ -215,7 +215,7 @@ def engine_between(file: Path, out: Path, topic: Topic, address: str, tasks: int
     worker = {
         "bootstrap.servers": address, "offset.flush.interval.ms": 100,
         "engine.restart.delay.ms": 50, "engine.restart.delay.max.ms": 200,
-        "engine.restart.max": 100_000,
+        "engine.restart.policy": "always",
     }  # fmt: skip
     source = {
         "connector.class": "FileStreamSource", "file": file, "topic": topic.name,

@@ -17,7 +17,7 @@ _WORKER: Final = {
     # figures are of the recovery, not of a wait that somebody has chosen
     "engine.restart.delay.ms": "0",
     "engine.restart.jitter": "0",
-    "engine.restart.max": "1000000",
+    "engine.restart.policy": "always",
     "engine.heartbeat.timeout.ms": "3000",
     # who uses memory when told to is to die of that
     "engine.stage.transform.timeout.ms": "60000",

@@ -164,7 +164,7 @@ def test_f19_a_python_that_is_gone_is_tried_a_few_times_and_again_when_it_is_bac
 
 
 def _restart_often(engine: SupervisedEngine, name: str, times: int) -> None:
-    engine.create(name, poll_ms=5, engine_restart_delay_ms=0, engine_restart_max=100_000)
+    engine.create(name, poll_ms=5, engine_restart_delay_ms=0, engine_restart_policy="always")
     task = engine.wait_state(name, "RUNNING")
     for _ in range(3):  # what grows once, such as a first log file, has grown
         engine.order(f"{name}-0", "exit 3")

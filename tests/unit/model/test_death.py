@@ -6,6 +6,7 @@ from engine.model.death import Death, death_of
 from engine.model.exit_status import EXIT_CONFIG, ExitStatus
 from engine.model.lifecycle import reduce
 from engine.model.lifecycle_event import Exited, RestartRequested, TimedOut, Timer
+from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from tests.unit.model.simulated_task import SimulatedTask
 
@@ -50,6 +51,7 @@ def test_a_death_tells_how_when_and_what_follows() -> None:
         first_error_ms=NOON_MS,
         stacks="Thread 0x1",
         restarts_ms=(NOON_MS,),
+        restarts=1,
         restarts_max=10,
         restarts_window=600.0,
     )
@@ -68,6 +70,17 @@ def test_the_first_error_of_a_row_is_kept_beside_the_last() -> None:
     assert (last.first_error, last.error) == ("OSError: the disk is gone", "LookupError: no file")
     assert last.first_error_ms == NOON_MS - 1000
     assert last.restarts_ms == (NOON_MS - 1000, NOON_MS)
+
+
+def test_of_many_restarts_the_last_ones_and_their_number_are_told() -> None:
+    task = SimulatedTask(RestartPolicy(delay=0.0, max_restarts=1000))
+    task.want()
+    for _ in range(60):
+        last = died(task, Exited(task.state.generation, ExitStatus(code=70)))
+        task.pass_time(0.5)
+
+    assert last.restarts == 60
+    assert last.restarts_ms == tuple(NOON_MS - 500 * each for each in range(9, -1, -1))
 
 
 @pytest.mark.parametrize(

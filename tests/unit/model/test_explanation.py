@@ -31,7 +31,7 @@ def test_an_exception_is_explained_from_its_first_line_to_its_traceback() -> Non
         exit_code=70, error="ValueError: no such column\nmore", traceback="Traceback\n  File",
         stage="poll", in_hand="lines 0 to 99", first_error="OSError: disk", first_error_ms=NOON_MS,
         logged=("2023-11-14T22:13:00Z cannot connect",), restarts_ms=(NOON_MS - 5000, NOON_MS),
-        restarts_max=10, restarts_window=600.0, committed_before=[["t-0", 5]],
+        restarts=2, restarts_max=10, restarts_window=600.0, committed_before=[["t-0", 5]],
         committed_after=[[{"filename": "/x"}, {"position": 9}], 3],
     )  # fmt: skip
     text = explain(facts(died))

@@ -59,6 +59,14 @@ def test_a_wrong_restart_policy_names_its_key() -> None:
     assert "never, on-failure, always" in caught.value.problems["engine.restart.policy"]
 
 
+def test_restarts_without_a_limit_are_another_policy() -> None:
+    with pytest.raises(ConfigError) as caught:
+        supervision({}, {"engine.restart.max": "1001"})
+    assert caught.value.problems["engine.restart.max"].endswith(
+        "Value must be no more than 1000; engine.restart.policy=always knows no limit"
+    )
+
+
 def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
     config = {
         **LEAST,

@@ -54,7 +54,7 @@ FIRST_PID = 1 << 28
 
 LOCK_PATIENCE, OBEYS_AFTER = 10.0, 0.2
 SUPERVISION = Supervision(
-    RestartPolicy(delay=0.1, delay_max=1.0, max_restarts=1_000_000),
+    RestartPolicy("always", delay=0.1, delay_max=1.0),
     Deadlines(start=20.0, stop=2.0, stop_max=3.0),
 )
 

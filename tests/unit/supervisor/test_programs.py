@@ -17,6 +17,7 @@ from engine.supervisor.reaper import Reaper
 from engine.supervisor.room import Room
 from engine.supervisor.service_process import ServiceProcess
 from engine.supervisor.settings import Settings
+from engine.wire.channel import MAX_MESSAGE_BYTES
 from engine.wire.herder_message import HerderBoot, TaskEvent, TaskReport
 from engine.wire.sealed import seal
 from tests.unit.supervisor.conditions import until
@@ -102,6 +103,31 @@ def test_events_that_were_not_acknowledged_are_told_to_the_next_herder(
         heard.herder.send(event(4))
         await until(lambda: heard_lines(data_dir) == ["1", "2", "3", "3", "4"])
         assert (heard.herder.restarts, heard.refused) == (1, [])
+        heard.herder.close_socket()
+        await until(lambda: heard.herder.pid is None)
+        heard.herder.close()
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("hash_", "why"), [("x" * MAX_MESSAGE_BYTES, "TaskEvent has"), ("\udc80", "surrogates")]
+)
+def test_an_event_that_cannot_be_sent_keeps_no_other_from_being_heard(
+    data_dir: Path, read_log: ReadLog, hash_: str, why: str
+) -> None:
+    async def body(reaper: Reaper) -> None:
+        heard = Heard(data_dir, read_log, reaper, HERDER)
+        heard.start()
+        bad = TaskEvent(2, "running", 1, TaskReport("orders", 0, 1, "RUNNING", hash_))
+        for each in (event(1), bad, event(4)):
+            heard.herder.send(each)
+        await until(lambda: heard_lines(data_dir) == ["1", "4"])
+        os.kill(heard.herder.pid or 0, signal.SIGKILL)
+        await until(lambda: heard_lines(data_dir) == ["1", "4", "1", "4"])
+        lost = [e for e in read_log.events() if e["event"] == "a message to the herder is lost"]
+        assert len(lost) == 2
+        assert why in lost[0]["error"]
         heard.herder.close_socket()
         await until(lambda: heard.herder.pid is None)
         heard.herder.close()
