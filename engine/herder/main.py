@@ -194,7 +194,7 @@ class HerderProcess:
         if self.herder is None:
             self._link.send(Reloaded(problems=("the herder does not know its connectors yet",)))
         else:
-            self._link.send(await self.herder.reload())
+            self._link.send((await self.herder.reload()).shortened())
 
     def _take_events(self, events: Sequence[TaskEvent]) -> None:
         """An event that was told before is told to a new herder only; order is by number."""

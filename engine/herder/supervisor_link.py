@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from engine.wire.channel import Channel, MessageTooLongError
+from engine.wire.channel import Channel, UnsendableError
 from engine.wire.herder_message import SupervisorToHerder
 from engine.wire.log_sequence import get_logger
 
@@ -60,7 +60,7 @@ class SupervisorLink:
             except BlockingIOError:
                 loop.add_writer(self._channel.fileno(), self._write)
                 return
-            except MessageTooLongError as error:
+            except UnsendableError as error:
                 get_logger(__name__).error("message not sent", error=str(error))
             except OSError:
                 self.close()

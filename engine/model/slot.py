@@ -134,7 +134,7 @@ class Slot:
     @property
     def stage(self) -> str:
         """What the task is at."""
-        return STAGES[self["stage"]]
+        return _stage(self["stage"])
 
     @stage.setter
     def stage(self, name: str) -> None:
@@ -186,7 +186,7 @@ class Slot:
         at = _COMMITTED_AT[which][self.words[_TURN] if which == "after" else 0]
         data = bytes(self._bytes[at : at + LONGEST_COMMITTED + 1]).partition(b"\0")[0]
         try:
-            told = json.loads(data)
+            told = json.loads(data, parse_int=_integer)
         except ValueError:  # nothing, or a process of another version
             return None
         return told if isinstance(told, list) else None
@@ -200,7 +200,7 @@ class Slot:
     @property
     def end_stage(self) -> str:
         """What the process before this one was at when it ended."""
-        return STAGES[self["end_stage"]]
+        return _stage(self["end_stage"])
 
     def begin(
         self, generation: int, now_ns: int, exit_class: str | None = None, reason: str | None = None
@@ -239,6 +239,17 @@ def _write(room: memoryview, text: str) -> None:
 
 def _read(room: memoryview) -> str:
     return bytes(room).partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _stage(index: int) -> str:
+    """Its name; a process that has overwritten its own memory is nowhere."""
+    return STAGES[index] if 0 <= index < len(STAGES) else "unknown"
+
+
+def _integer(digits: str) -> int | str:
+    """A number that messages can carry, or its digits."""
+    number = int(digits)
+    return number if -(1 << 63) <= number < 1 << 63 else digits
 
 
 STAGE_INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(STAGES)}

@@ -18,7 +18,7 @@ from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.room import Room
 from engine.supervisor.settings import Settings
-from engine.wire.channel import Channel
+from engine.wire.channel import Channel, UnsendableError
 from engine.wire.herder_message import HerderToSupervisor, TaskEvent
 
 _MOST_WAITING: Final = 20_000
@@ -136,7 +136,7 @@ class HerderProcess:
                 return
             except OSError:
                 break
-            except ValueError as error:  # it never can be sent, and would keep all behind it
+            except UnsendableError as error:  # it would keep all that is behind it
                 self._log.error("a message to the herder is lost", error=str(error))
             self._waiting.popleft()
             _close(descriptors)

@@ -32,8 +32,8 @@ def shorten_to_end(text: str, most_bytes: int) -> str:
     return text.encode("utf-8", "backslashreplace")[-most_bytes:].decode("utf-8", "ignore")
 
 
-class MessageTooLongError(ValueError):
-    """A message does not fit into a datagram."""
+class UnsendableError(ValueError):
+    """A message does not fit into a datagram, or holds what cannot be written; ever."""
 
 
 class Channel(Generic[M]):
@@ -61,13 +61,16 @@ class Channel(Generic[M]):
         """Send one message; descriptors stay open here.
 
         Raises:
-            MessageTooLongError: nothing was sent.
+            UnsendableError: nothing was sent.
             BlockingIOError: the socket is non-blocking and the other side does not read.
             OSError: the other side is gone (EPIPE, ECONNRESET).
         """
-        data = _ENCODER.encode(message)
+        try:
+            data = _ENCODER.encode(message)
+        except (ValueError, OverflowError, TypeError) as error:  # half a character, a huge number
+            raise UnsendableError(f"{type(message).__name__}: {error}") from error
         if len(data) > MAX_MESSAGE_BYTES:
-            raise MessageTooLongError(f"{type(message).__name__} has {len(data)} bytes")
+            raise UnsendableError(f"{type(message).__name__} has {len(data)} bytes")
         rights = (
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
             if descriptors

@@ -1,7 +1,7 @@
 """What herder and supervisor say to each other, and what a herder begins with."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -10,7 +10,12 @@ from engine.model.limits import Limits
 from engine.model.log_levels import LevelSetting
 from engine.model.state import TargetState
 from engine.model.supervision import Supervision
+from engine.wire.channel import shorten
 from engine.wire.message import PROTOCOL_VERSION, Message
+
+_MOST: Final = 50
+_LONGEST_NAME: Final = 256
+_LONGEST_TEXT: Final = 1024
 
 # ---- herder → supervisor ---------------------------------------------------------------------
 
@@ -126,6 +131,19 @@ class Reloaded(Message, frozen=True, array_like=True):
     changed: Mapping[str, str] = {}
     problems: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+
+    def shortened(self) -> "Reloaded":
+        """The same as a message may carry it; the herder's own log has it whole."""
+        return Reloaded(
+            {shorten(name, _LONGEST_NAME): how for name, how in list(self.changed.items())[:_MOST]},
+            _first(self.problems),
+            _first(self.pending),
+        )
+
+
+def _first(texts: tuple[str, ...]) -> tuple[str, ...]:
+    more = (f"and {len(texts) - _MOST} more",) if len(texts) > _MOST else ()
+    return (*(shorten(text, _LONGEST_TEXT) for text in texts[:_MOST]), *more)
 
 
 class Refused(Message, frozen=True, array_like=True):

@@ -54,6 +54,17 @@ def test_the_stage_is_kept_by_name() -> None:
         slot.stage = "lunch"
 
 
+@pytest.mark.parametrize("index", [-1, len(STAGES), 1 << 40])
+def test_a_stage_that_is_overwritten_is_unknown(index: int) -> None:
+    slot = new_slot()
+    slot["stage"] = index
+
+    assert slot.stage == "unknown"
+    assert slot.in_hand is None
+    slot.begin(2, 1)
+    assert slot.end_stage == "unknown"
+
+
 def test_counting_and_maxima() -> None:
     slot = new_slot()
     slot.add("records_in", 3)

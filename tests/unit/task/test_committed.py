@@ -32,6 +32,15 @@ def test_the_newest_offset_of_each_partition_is_told() -> None:
     ]  # fmt: skip
 
 
+def test_a_number_that_no_message_can_carry_is_told_by_its_digits() -> None:
+    slot = new_slot()
+    Committed(slot, "after").add([({"table": "t"}, {"scn": 1 << 64, "row": (1 << 63) - 1})])
+
+    assert slot.committed("after") == [
+        [{"table": "t"}, {"scn": str(1 << 64), "row": (1 << 63) - 1}]
+    ]
+
+
 def test_what_there_was_before_is_what_was_read_first() -> None:
     """Later it may be the process itself that has committed it."""
     slot = new_slot()

@@ -4,14 +4,15 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
 
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision import Supervision
-from engine.wire.channel import MAX_MESSAGE_BYTES, Channel, MessageTooLongError
-from engine.wire.herder_message import Ack, Desire, Drop, HerderToSupervisor
+from engine.wire.channel import MAX_MESSAGE_BYTES, Channel, UnsendableError
+from engine.wire.herder_message import Ack, Desire, Drop, HerderToSupervisor, Reloaded, Remark
 from engine.wire.task_message import Failing, Ready, TaskToSupervisor
 
 
@@ -117,10 +118,33 @@ def test_a_message_that_is_too_long_is_not_sent(ends: Ends) -> None:
     left, right = ends
     left.sock.setblocking(False)
     right.sock.setblocking(False)
-    with pytest.raises(MessageTooLongError, match=r"Failing has \d+ bytes"):
+    with pytest.raises(UnsendableError, match=r"Failing has \d+ bytes"):
         left.send(Failing(1, "s", "x" * MAX_MESSAGE_BYTES, "poll"))
     with pytest.raises(BlockingIOError):
         right.receive()
+
+
+@pytest.mark.parametrize("value", ["\udc80", 1 << 64, object()])
+def test_a_message_with_what_cannot_be_written_is_not_sent(ends: Ends, value: Any) -> None:
+    left, right = ends
+    right.sock.setblocking(False)
+    with pytest.raises(UnsendableError, match="Remark: "):
+        left.send(Remark("noted", {"value": value}))
+    with pytest.raises(BlockingIOError):
+        right.receive()
+
+
+def test_any_reload_fits_into_a_message(ends: Ends) -> None:
+    left, right = ends
+    many = [f"{number} {'𝄞' * 5000}" for number in range(500)]
+    left.send(Reloaded(dict.fromkeys(many, "created"), (*many,), (*many,)).shortened())
+
+    received = right.receive()
+    assert received is not None
+    told = received[0]
+    assert isinstance(told, Reloaded)
+    assert told.problems[0].startswith("0 ")
+    assert told.problems[-1] == "and 450 more"
 
 
 def test_the_longest_message_fits_through_a_non_blocking_socket(ends: Ends) -> None:
