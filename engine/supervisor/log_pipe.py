@@ -284,5 +284,5 @@ def _pieces(line: bytes) -> list[bytes]:
 def _event(data: bytes) -> dict[str, Any] | None:
     try:
         return _DECODE(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

@@ -57,7 +57,8 @@ def _comes_from(pid: int, title: str, slot_name: str) -> bool:
         environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
         if any(entry.startswith(mark) for entry in environment):
             return True
-        return f"/memfd:{slot_name} " in (_PROC / str(pid) / "maps").read_text("utf-8")
+        # bytes: a file that a stranger maps may have any name
+        return f"/memfd:{slot_name} ".encode() in (_PROC / str(pid) / "maps").read_bytes()
     return False
 
 

@@ -280,6 +280,22 @@ class SupervisedTask:
             asyncio.get_running_loop().call_soon(self.handle, dumped)
 
     def _swept(self, generation: int, status: ExitStatus | None, reason: str) -> None:
+        output = b""
+        try:
+            event, output = self._evidence(generation, status, reason)
+        except Exception as error:  # noqa: BLE001 (a death without its circumstances is one, too)
+            self._host.log.error(
+                "a death cannot be explained", task=str(self.id), error=repr(error)
+            )
+            event = Exited(generation, status)
+        self.handle(event)
+        if self.death is not None and self.death.generation == generation:
+            self._host.keep_output(self.id, self.death, output)
+
+    def _evidence(
+        self, generation: int, status: ExitStatus | None, reason: str
+    ) -> tuple[Exited, bytes]:
+        """All that is known of an end, and what the process wrote last."""
         self.log.drain()
         stacks = self._stacks.read()
         if stacks:
@@ -289,27 +305,24 @@ class SupervisedTask:
         summary = words.summary if words else None
         if status is None:
             summary = shorten(f"ProcessNotMade: {reason}", LONGEST_SUMMARY)
-        self.handle(
-            Exited(
-                generation,
-                status,
-                summary=summary,
-                trace=words.trace if words else None,
-                has_progressed=self.slot["last_progress_ns"] > 0,
-                stage=words.stage if words else self.slot.stage,
-                in_hand=words.in_hand if words else self.slot.in_hand,
-                silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
-                stacks=stacks,
-                out_of_memory=self._limits.was_out_of_memory(
-                    status, is_ours=self.state.ending is not None
-                ),
-                logged=left.errors.texts(),
-                committed_before=self.slot.committed("before"),
-                committed_after=self.slot.committed("after"),
-            )
+        event = Exited(
+            generation,
+            status,
+            summary=summary,
+            trace=words.trace if words else None,
+            has_progressed=self.slot["last_progress_ns"] > 0,
+            stage=words.stage if words else self.slot.stage,
+            in_hand=words.in_hand if words else self.slot.in_hand,
+            silence=(time.monotonic_ns() - self.slot["heartbeat_ns"]) / 1e9,
+            stacks=stacks,
+            out_of_memory=self._limits.was_out_of_memory(
+                status, is_ours=self.state.ending is not None
+            ),
+            logged=left.errors.texts(),
+            committed_before=self.slot.committed("before"),
+            committed_after=self.slot.committed("after"),
         )
-        if self.death is not None and self.death.generation == generation:
-            self._host.keep_output(self.id, self.death, left.output)
+        return event, left.output
 
     def _hear(self, message: TaskToSupervisor) -> None:
         match message:

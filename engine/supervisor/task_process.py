@@ -182,19 +182,32 @@ class TaskProcess:
         self.pid = None
         self.is_ending = True
         self._pidfd = -1
-        self._drain_control()
-        self._close_control()
-        self._sweep(status, 0)
+        try:
+            self._drain_control()
+        finally:
+            self._close_control()
+            self._sweep(status, 0)
 
     def _sweep(self, status: ExitStatus | None, times: int, reason: str = "") -> None:
         """It has ended when nothing that it started is left either."""
-        left = kill_strays(self._title, self._slot_name, self._makers.reaper.is_watched)
-        left += self.group.kill() if self.group is not None else 0
-        if left and times < _SWEEPS_MOST:
+        try:
+            is_left = self._kill_what_is_left()
+        except Exception as error:  # noqa: BLE001 (a task whose end is not told is never restarted)
+            is_left = True  # perhaps: look again
+            if not times:
+                title, why = self._title, repr(error)
+                self._makers.log.error("strays cannot be looked for", title=title, error=why)
+        if is_left and times < _SWEEPS_MOST:
             loop = asyncio.get_running_loop()
             loop.call_later(_SWEEP_AGAIN, self._sweep, status, times + 1, reason)
             return
         self._gone(status, reason)
+
+    def _kill_what_is_left(self) -> bool:
+        """Whether there was anything."""
+        left = self.group.kill() if self.group is not None else 0
+        left += kill_strays(self._title, self._slot_name, self._makers.reaper.is_watched)
+        return left > 0
 
     def _gone(self, status: ExitStatus | None, reason: str = "") -> None:
         self.is_ending = False

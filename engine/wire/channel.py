@@ -97,9 +97,9 @@ class Channel(Generic[M]):
             return None
         try:
             return self._decoder.decode(data), descriptors
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _close(descriptors)
-            raise
+            raise msgspec.DecodeError(str(error)) from error
 
     def _receive(self) -> tuple[bytes, Sequence[tuple[int, int, bytes]]]:
         data, ancillary, _flags, _address = self.sock.recvmsg(

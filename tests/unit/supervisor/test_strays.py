@@ -78,6 +78,17 @@ def test_programs_and_forks_of_the_task_are_killed_and_nobody_else_is(
     assert [process.poll() for process in others] == [None] * 4
 
 
+def test_a_stranger_may_map_files_with_any_name(
+    spawned: list["subprocess.Popen[bytes]"],
+) -> None:
+    stranger = fork(spawned, os.fsdecode(b"no text: \xff\xfe"))
+    own = fork(spawned, "slot orders-1")
+
+    assert kill_strays("task orders-1", "slot orders-1", lambda _pid: False) == 1
+    assert is_killed(own)
+    assert stranger.poll() is None
+
+
 def test_processes_that_are_watched_are_no_strays(
     spawned: list["subprocess.Popen[bytes]"],
 ) -> None:

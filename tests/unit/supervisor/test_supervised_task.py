@@ -155,3 +155,35 @@ def test_a_task_whose_end_cannot_be_told_is_started_again_all_the_same(
         task.close()
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "engine.supervisor.task_process.kill_strays",
+        "engine.supervisor.stacks.Stacks.read",
+        "engine.supervisor.log_pipe.LogPipe.take_last_words",
+    ],
+)
+def test_a_task_is_started_again_though_nobody_can_find_out_what_it_left(
+    tmp_path: Path, read_log: ReadLog, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_: object) -> Any:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    async def body() -> None:
+        host = PlayedHost(read_log, tmp_path)
+        task = SupervisedTask(cast("Host", host), TaskId("orders", 0), tmp_path)
+        policy = RestartPolicy(delay=0.01, jitter=0.0)
+        task.handle(Wanted("a", is_paused=False, supervision=Supervision(policy)))
+        monkeypatch.setattr(broken, fail)
+
+        host.asked[0].on_failed("no memory")
+
+        await until(lambda: len(host.asked) == 2)
+        assert any("UnicodeDecodeError" in event.get("error", "") for event in read_log.events())
+        monkeypatch.undo()
+        host.asked[1].on_failed("no memory")
+        task.close()
+
+    asyncio.run(body())

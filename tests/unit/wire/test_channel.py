@@ -85,6 +85,8 @@ def test_descriptors_stay_open_with_the_sender(ends: Ends) -> None:
         msgspec.msgpack.encode(["Ack", "one"]),
         msgspec.msgpack.encode(["Ack"]),
         msgspec.msgpack.encode({"type": "Ack"}),
+        b"\x93\xa4Drop\xa1\xff\x00",
+        b"\x93\xa6Remark\xa1x\x81\xa1x" + b"\x91" * 5000 + b"\xc0",
     ],
 )
 def test_what_is_no_message_is_refused_and_its_descriptors_are_closed(
