@@ -5,6 +5,7 @@ Only here herder and REST API meet; the latter is imported when the tasks are on
 whether a herder could take over from an older one, and that one from it.
 """
 
+import gc
 import importlib
 import select
 import socket
@@ -42,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     boot = unseal(boot_fd, HerderBoot)
     configure(boot.log_level)
+    gc.freeze()
+    gc.enable()
     return run(sock, boot, serve_rest)
 
 

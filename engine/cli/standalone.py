@@ -6,6 +6,7 @@ uses the data directory.
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -62,6 +63,7 @@ def run_standalone(arguments: argparse.Namespace) -> int:
 
 
 def _head_start() -> HeadStart:
+    gc.disable()  # until all is imported: it would look through modules, of which none goes away
     head_start = give_head_start()
     import_module("engine.cli.standalone_start")  # two thirds of what the herder needs are in it
     head_start.start_herder(partial(fork_herder, _be_herder))

@@ -95,6 +95,7 @@ def _supervise(
 
     async def supervise() -> int:
         gc.freeze()
+        gc.enable()
         supervisor = Supervisor(settings, log, instance, listener, services, head_start)
         return await supervisor.run(handed)
 
