@@ -223,10 +223,9 @@ def recovery_times(worker: Worker, kills: int) -> list[float]:
 
 
 def _recover(slot: Slot, pid: int) -> float:
-    generation, deadline = slot["generation"], time.monotonic() + _TIMEOUT
-    killed = time.monotonic_ns()
+    killed, deadline = time.monotonic_ns(), time.monotonic() + _TIMEOUT
     os.kill(pid, signal.SIGKILL)
-    while slot["generation"] == generation or slot["started_ns"] == 0:
+    while slot["started_ns"] < killed:
         if time.monotonic() > deadline:
             raise BenchmarkError(f"the task of pid {pid} did not come back")
         pause(0.002)
