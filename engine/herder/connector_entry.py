@@ -109,11 +109,3 @@ def supervision_of(worker: Mapping[str, str], connector: Mapping[str, str]) -> S
         return supervision(worker, connector)
     except ConfigError:  # refused when a configuration is checked; this one is older than the check
         return Supervision()
-
-
-def seconds(config: Mapping[str, str], key: str, default: float) -> float:
-    """A time that the configuration gives in milliseconds."""
-    try:
-        return float(config[key]) / 1000
-    except (KeyError, ValueError):  # wrong values were refused when the configuration was checked
-        return default

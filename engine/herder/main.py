@@ -7,13 +7,13 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from pathlib import Path
 from typing import Final
 
+from engine.api.config import parse
 from engine.api.errors import ConfigError, ConnectError
 from engine.herder.background import Background
-from engine.herder.connector_entry import seconds
 from engine.herder.connector_files import ConnectorFiles
 from engine.herder.herder import Herder
 from engine.herder.journal import ACTOR, HerderJournal
@@ -27,8 +27,9 @@ from engine.herder.supervisor_link import Received, SupervisorLink
 from engine.herder.task_publisher import TaskPublisher
 from engine.herder.task_table import TaskTable
 from engine.herder.worker_connectors import Parts, WorkerConnectors
+from engine.model.herder_config import HerderConfig
 from engine.model.task_id import TaskId
-from engine.storage.config_store import HistoryBounds, SqliteConfigStore
+from engine.storage.config_store import SqliteConfigStore
 from engine.storage.database import StoreError
 from engine.storage.status_store import SqliteStatusStore
 from engine.wire.channel import Channel, shorten
@@ -98,7 +99,8 @@ class HerderProcess:
         self._facts.journal_file = data_dir / "journal" / "events.jsonl"
         self._table = TaskTable(boot.worker_id, data_dir / "logs")
         self._statuses = SqliteStatusStore(data_dir / "herder.db")
-        self._configs = SqliteConfigStore(data_dir / "herder.db", _history(boot.worker))
+        self._config = parse(HerderConfig, boot.worker)
+        self._configs = SqliteConfigStore(data_dir / "herder.db", self._config)
         self._running: list[TaskId] = []
         self._epoch = 0
         self._connectors: WorkerConnectors | None = None
@@ -125,7 +127,7 @@ class HerderProcess:
             self._link.send,
             worker,
             self._boot.data_dir,
-            deadline=seconds(worker, "engine.plan.timeout.ms", 10.0),
+            deadline=self._config.plan_timeout,
         )
         living = asyncio.ensure_future(self._live(serve))
         ended = asyncio.ensure_future(self._is_over.wait())
@@ -326,13 +328,6 @@ class HerderProcess:
         self._store_events()
         self._configs.close()
         self._statuses.close()
-
-
-def _history(worker: Mapping[str, str]) -> HistoryBounds:
-    return HistoryBounds(
-        int(worker.get("engine.config.history.versions", HistoryBounds().versions)),
-        seconds(worker, "engine.config.history.retention.ms", 366 * 86400.0),
-    )
 
 
 def _check_plugins() -> None:

@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 
+from engine.api.config import parse
 from engine.api.errors import ConfigError
 from engine.kafka.client_keys import IGNORED, IGNORED_PREFIXES, PRINCIPAL_KEYS
 from engine.kafka.client_translation import translated
+from engine.model.cluster_config import ClusterConfig, simple_policy
 from engine.model.limit_config import limits
 
 DEFAULT_POLL_RECORDS: Final = 2000
@@ -228,13 +230,11 @@ def check_overrides(
 
     ``prefix`` is ``producer.override.``, ``consumer.override.`` or ``admin.override.``.
     """
-    policy = worker.get("connector.client.config.override.policy", "All").strip()
-    policy = policy.rpartition(".")[2].removesuffix("ConnectorClientConfigOverridePolicy")
-    if policy not in ("All", "None", "Principal"):
-        return {
-            "connector.client.config.override.policy": f"Invalid value {policy} for configuration "
-            "connector.client.config.override.policy: expected All, None or Principal"
-        }
+    try:
+        config = parse(ClusterConfig, worker)
+    except ConfigError as error:
+        return dict(error.problems)
+    policy = simple_policy(config.client_override_policy)
     return {
         key: f"The '{policy}' policy does not allow '{key.removeprefix(prefix)}' to be overridden "
         "in the connector configuration."
@@ -274,7 +274,7 @@ def _layered(
     config = client_keys(kind, worker, connector)
     if config.problems:
         raise ConfigError(config.problems)
-    servers = worker.get("bootstrap.servers", "localhost:9092")
+    servers = ",".join(parse(ClusterConfig, worker).bootstrap_servers)
     config.properties = {
         "client.id": client_id,
         **defaults,

@@ -28,8 +28,8 @@ def cluster_id(worker: Mapping[str, str]) -> str:
         for k, v in worker.items()
         if k.startswith("admin.") and not k.startswith("admin.listeners")
     }
-    servers = worker.get("bootstrap.servers", "localhost:9092")
-    client = producer_config({"bootstrap.servers": servers, **settings}, {}, "connect-admin")
+    servers = {key: value for key, value in worker.items() if key == "bootstrap.servers"}
+    client = producer_config({**servers, **settings}, {}, "connect-admin")
     admin = _admin(client, "connect-shared-admin")
     description = _result(admin.describe_cluster(request_timeout=_PATIENCE), "no cluster id")
     return str(description.cluster_id)

@@ -14,7 +14,9 @@ from engine.api.config import (
     nearest,
     one_of,
 )  # fmt: skip
+from engine.model.cluster_config import ClusterConfig
 from engine.model.error_policy import EngineErrorConfig
+from engine.model.herder_config import HerderConfig
 from engine.model.ignored_key import (
     WORKER,
     WORKER_PREFIXES,
@@ -27,18 +29,14 @@ from engine.model.supervision_config import SupervisionConfig
 
 
 @config
-class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
+class WorkerConfig(
+    ClusterConfig, HerderConfig, LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig
+):
     """A worker's configuration.
 
     Only ``bootstrap.servers`` is handed on to the clients of tasks without a prefix.
     """
 
-    bootstrap_servers: tuple[str, ...] = key(
-        "bootstrap.servers",
-        default=("localhost:9092",),
-        importance=HIGH,
-        doc="The brokers to begin with, as host:port pairs.",
-    )
     key_converter: str = key(
         "key.converter",
         type=ConfigType.CLASS,
@@ -63,12 +61,6 @@ class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
         default=(),
         importance=LOW,
         doc="Names of config providers; each is described by config.providers.<name>.class.",
-    )
-    client_override_policy: str = key(
-        "connector.client.config.override.policy",
-        default="All",
-        importance=LOW,
-        doc="Which client settings connectors may change: All, None or Principal.",
     )
     listeners: tuple[str, ...] = key(
         "listeners",
@@ -100,29 +92,6 @@ class WorkerConfig(LoopConfig, SupervisionConfig, LogConfig, EngineErrorConfig):
         default=None,
         importance=HIGH,
         doc="Where configurations, offsets, statuses and logs are kept.",
-    )
-    config_history_versions: int = key(
-        "engine.config.history.versions",
-        default=100,
-        importance=LOW,
-        doc="How many versions of a connector's configuration are kept, the present one included.",
-        check=at_least(1),
-    )
-    config_history_retention: float = key(
-        "engine.config.history.retention.ms",
-        default=366 * 86400.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long versions are kept that are no longer in use; -1 for ever.",
-        check=at_least(-1),
-    )
-    plan_timeout: float = key(
-        "engine.plan.timeout.ms",
-        default=10.0,
-        milliseconds=True,
-        importance=LOW,
-        doc="How long a connector's own code may take to check a configuration or to plan tasks.",
-        check=at_least(1),
     )
     cgroups: str = key(
         "engine.cgroups",

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.model.herder_config import HistoryConfig
 from engine.model.state import TargetState
 from engine.storage.database import Database, StoreError
 from engine.storage.herder_database import HERDER_MIGRATIONS
@@ -72,18 +73,6 @@ class ConfigStore(Protocol):
         """Keep a single value."""
 
 
-class HistoryBounds(msgspec.Struct, frozen=True):
-    """How much is kept of what configurations were.
-
-    Attributes:
-        versions: of each connector, the present one included.
-        retention: seconds for which versions are kept that are not in use; negative for ever.
-    """
-
-    versions: int = 100
-    retention: float = -1.0
-
-
 class SqliteConfigStore:
     """:class:`ConfigStore` in the herder's SQLite file.
 
@@ -92,14 +81,14 @@ class SqliteConfigStore:
         bounds: of the histories.
     """
 
-    def __init__(self, path: Path, bounds: HistoryBounds | None = None) -> None:
-        self._bounds = bounds or HistoryBounds()
+    def __init__(self, path: Path, bounds: HistoryConfig | None = None) -> None:
+        self._bounds = bounds or HistoryConfig()
         self._database = Database(path, HERDER_MIGRATIONS)
         self._forget_old()
 
     def _forget_old(self) -> None:
         """Versions that are too old and not in use; at each start, which is often enough."""
-        if self._bounds.retention < 0:
+        if self._bounds.history_retention < 0:
             return
         with self._database.transaction() as sql:
             sql.execute(
@@ -108,7 +97,7 @@ class SqliteConfigStore:
                 " AND NOT EXISTS (SELECT 1 FROM connector"
                 " WHERE connector.name = config_history.name"
                 " AND connector.version = config_history.version)",
-                (f"-{self._bounds.retention:.0f} seconds",),
+                (f"-{self._bounds.history_retention:.0f} seconds",),
             )
 
     def connectors(self) -> list[StoredConnector]:
@@ -142,7 +131,7 @@ class SqliteConfigStore:
                 )
                 sql.execute(
                     "DELETE FROM config_history WHERE name = ? AND version <= ?",
-                    (connector.name, version - self._bounds.versions),
+                    (connector.name, version - self._bounds.history_versions),
                 )
             sql.execute(
                 "INSERT INTO connector (name, config, target_state, origin, version)"

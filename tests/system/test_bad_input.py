@@ -86,6 +86,7 @@ def test_all_wrong_values_of_the_worker_file_are_told_at_once(tmp_path: Path) ->
     (tmp_path / "w.properties").write_text(
         "value.converter=x\noffset.flush.interval.ms=soon\nengine.restart.max=-1\n"
         "engine.log.format=xml\nproducer.max.request.size=3 MB\nproducer.linger.ms=${env:LINGER}\n"
+        "connector.client.config.override.policy=a.b.SomeConnectorClientConfigOverridePolicy\n"
     )
     ended = run_standalone(tmp_path, "w.properties")
     assert ended.returncode == 2
@@ -105,6 +106,11 @@ def test_all_wrong_values_of_the_worker_file_are_told_at_once(tmp_path: Path) ->
         (
             "engine: w.properties: Invalid value xml for configuration engine.log.format: "
             "String must be one of: auto, json, console"
+        ),
+        (
+            "engine: w.properties: Invalid value a.b.SomeConnectorClientConfigOverridePolicy for "
+            "configuration connector.client.config.override.policy: String must be one of: All, "
+            "None, Principal"
         ),
         (
             "engine: w.properties: Invalid value 3 MB for configuration producer.max.request.size: "

@@ -35,7 +35,7 @@ def read(path: Path) -> tuple[Worker | None, list[Finding]]:
 
 def broker(worker: Worker) -> Finding:
     """Whether the cluster answers, with the settings and the secrets that the worker has."""
-    servers = worker.keys.get("bootstrap.servers", "localhost:9092")
+    servers = ",".join(worker.config.bootstrap_servers)
     try:
         keys = ConfigTransformer(Plugins(), worker.keys).resolve(worker.keys)
     except ConfigError as error:

@@ -235,7 +235,11 @@ def test_the_override_policy_decides(policy: str, forbidden: set[str]) -> None:
 
 def test_an_unknown_policy_is_a_problem_of_the_worker() -> None:
     found = check_overrides({"connector.client.config.override.policy": "Some"}, {}, "producer.")
-    assert "expected All, None or Principal" in found["connector.client.config.override.policy"]
+    key = "connector.client.config.override.policy"
+    said = (
+        f"Invalid value Some for configuration {key}: String must be one of: All, None, Principal"
+    )
+    assert found == {key: said}
 
 
 def test_an_administrators_client_reaches_the_same_cluster() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from engine.model.herder_config import HistoryConfig
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.storage.config_store import (
-    HistoryBounds,
     SqliteConfigStore,
     StoredConnector,
     StoredPlan,
@@ -57,7 +57,7 @@ def test_histories_are_bounded_by_number_and_by_age_and_what_is_in_use_stays(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "herder.db"
-    store = SqliteConfigStore(path, HistoryBounds(versions=3))
+    store = SqliteConfigStore(path, HistoryConfig(history_versions=3))
     for number in range(10):
         store.put(wanted(k=str(number)))
     store.put(wanted("gone"))
@@ -67,10 +67,10 @@ def test_histories_are_bounded_by_number_and_by_age_and_what_is_in_use_stays(
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE config_history SET changed_at = '2020-01-01T00:00:00.000Z'")
         database.commit()
-    for_ever = SqliteConfigStore(path, HistoryBounds(3, retention=-1))
+    for_ever = SqliteConfigStore(path, HistoryConfig(history_versions=3, history_retention=-1))
     assert len(for_ever.history("c") + for_ever.history("gone")) == 5
     for_ever.close()
-    store = SqliteConfigStore(path, HistoryBounds(3, retention=86400.0))
+    store = SqliteConfigStore(path, HistoryConfig(history_versions=3, history_retention=86400.0))
     assert store.history("c") == [(10, {"k": "9"})]
     assert store.history("gone") == []
     assert store.put(wanted(k="new")).version == 11
