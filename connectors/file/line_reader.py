@@ -67,7 +67,10 @@ class StreamReader:
         """Read what is there, without waiting."""
         if not self._poll.poll(0):
             return False
-        chunk = os.read(self._fd, self._most)
+        try:
+            chunk = os.read(self._fd, self._most)
+        except BlockingIOError:  # somebody else was quicker
+            return False
         self.condition = None if chunk else f"{self._name} has ended"
         if chunk:
             self._splitter.feed(chunk)
@@ -80,6 +83,5 @@ class StreamReader:
         return self._splitter.take(most)
 
     def close(self) -> None:
-        """Close it, unless it is standard input."""
-        if self._fd != 0:
-            os.close(self._fd)
+        """Close it."""
+        os.close(self._fd)

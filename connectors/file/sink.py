@@ -1,19 +1,18 @@
 """The file sink: one line for each record, appended to a file or to standard output."""
 
 import os
-import select
 import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from connectors.file.line_file import LineFile, RollPolicy
+from connectors.file.stream_writer import StreamWriter
 from engine.api import (
     HIGH,
     LOW,
     Column,
     ConfigKeys,
     ConfigType,
-    RetriableError,
     Schema,
     SinkBatch,
     SinkConnector,
@@ -27,6 +26,9 @@ from engine.api import (
     parse,
     text_of,
 )
+
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Names of it; opened in a task's process they would lead to the task's log."""
 
 SYNC_SECONDS = 60.0
 """How long bringing a file to disk may take before the task counts as stuck."""
@@ -85,36 +87,6 @@ class LineWriter(Protocol):
         """Close what is open."""
 
 
-class StreamWriter:
-    """Standard output, a pipe or a device: nothing to lock, to roll or to take back."""
-
-    def __init__(self, fd: int, name: str) -> None:
-        self._fd = fd
-        self._name = name
-        self._left = memoryview(b"")
-
-    def append(self, lines: bytes) -> None:
-        """Write all of it; what did not go out is the beginning of the next attempt."""
-        self._left = self._left or memoryview(lines)
-        try:
-            while self._left:
-                self._left = self._left[os.write(self._fd, self._left) :]
-        except BlockingIOError:
-            select.select((), (self._fd,), (), 0.1)
-            raise RetriableError(f"{self._name} takes nothing now") from None
-
-    def roll_if_due(self) -> None:
-        """Never."""
-
-    def sync(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """Close it, unless it is standard output."""
-        if self._fd != 1:
-            os.close(self._fd)
-
-
 class FileStreamSinkTask(SinkTask):
     """Writes a batch with one system call."""
 
@@ -124,10 +96,12 @@ class FileStreamSinkTask(SinkTask):
         self._writer = self._open(self._config.file)
 
     def _open(self, path: str | None) -> LineWriter:
-        if path is None:
-            return StreamWriter(1, "standard output")
+        if path is None or path in STANDARD_OUTPUT:
+            return StreamWriter(self.context.standard_output(), "standard output")
         if _is_stream(path):
-            return StreamWriter(os.open(path, os.O_WRONLY | os.O_CLOEXEC), path)
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            os.set_blocking(fd, False)
+            return StreamWriter(fd, path)
         roll = RollPolicy(self._config.roll_bytes, self._config.roll_interval)
         file = LineFile(path, roll, does_sync=self._config.does_sync)
         file.open()

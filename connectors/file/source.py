@@ -34,6 +34,9 @@ from engine.api import (
     parse,
 )
 
+STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+"""Names of it; a task's process has an empty one."""
+
 POLL_SECONDS = 1.0
 FIRST_WAIT, LONGEST_WAIT = 0.005, 0.1
 QUIET_PART = 0.1
@@ -117,13 +120,13 @@ class FileStreamSourceTask(SourceTask):
         self._reader = self._open(self._config.file, self._config.settings())
 
     def _open(self, path: str | None, settings: ReadSettings) -> LineReader:
-        if path is None:
-            return StreamReader(0, "standard input", settings)
+        if path is None or path in STANDARD_INPUT:
+            return StreamReader(self.context.standard_input(), "standard input", settings)
         mode = _mode(path)
         if stat.S_ISDIR(mode):
             raise ConfigError({"file": not_a_file(path)})
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
             return StreamReader(fd, path, settings)
         self._partition = {"filename": path}
         offset = self.context.offset_storage_reader().offset(self._partition) or {}

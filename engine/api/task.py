@@ -41,6 +41,12 @@ class SourceTaskContext(TaskContext, Protocol):
     def lag(self, amount: int) -> None:
         """Say how much is left to read, in the source's own unit (bytes, rows, files)."""
 
+    def standard_input(self) -> int:
+        """A descriptor of the service's standard input, non-blocking; the task closes it.
+
+        A task's own standard input is empty. Called in ``start``.
+        """
+
     def is_stopping(self) -> bool:
         """Whether the task is to end; a ``poll`` that works for long asks this now and then."""
 
@@ -79,6 +85,14 @@ class SinkTaskContext(TaskContext, Protocol):
 
     def request_commit(self) -> None:
         """Commit offsets as soon as the current call is over."""
+
+    def standard_output(self) -> int:
+        """A descriptor of the service's standard output, non-blocking; the task closes it.
+
+        What a task prints becomes its log, which has limits; this does not. The service's log goes
+        the same way, so whole lines of at most ``select.PIPE_BUF`` bytes are to be written at once,
+        and longer ones under ``flock``. Called in ``start``.
+        """
 
     def errant_record_reporter(self) -> ErrantRecordReporter | None:
         """Where to report bad records; None when errors are neither kept nor logged."""

@@ -21,7 +21,8 @@ class Program:
 
     Args:
         argv: the program's path, then its arguments.
-        descriptors: number in the child → descriptor here; nothing else is inherited.
+        descriptors: number in the child → descriptor here; nothing else is inherited, and standard
+            input is empty unless it is among them.
         adds: additions to our own environment.
         environment: the whole environment instead.
     """
@@ -45,7 +46,8 @@ class Program:
             OSError: there is no such program, or no process can be made.
         """
         moved = _out_of_the_way(self.descriptors)
-        actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in moved.items()]
+        empty = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        actions = [empty, *((os.POSIX_SPAWN_DUP2, fd, to) for to, fd in moved.items())]
         try:
             return os.posix_spawn(
                 self.argv[0],
@@ -62,12 +64,14 @@ class Program:
 
 
 def take_descriptors(descriptors: Mapping[int, int]) -> None:
-    """In a fork: what :class:`Program` says of them; standard input stays.
+    """In a fork: what :class:`Program` says of them.
 
     Raises:
         OSError: there are not enough of them.
     """
-    for to, fd in _out_of_the_way(descriptors).items():
+    moved = _out_of_the_way(descriptors)
+    os.dup2(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 0)
+    for to, fd in moved.items():
         os.dup2(fd, to)
     os.closerange(max(descriptors) + 1, os.sysconf("SC_OPEN_MAX"))
 

@@ -1,6 +1,8 @@
 """The supervisor's own log, and the console that every process's lines end up on."""
 
 import collections
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -14,6 +16,7 @@ import msgspec
 
 from engine.model.log_line import LEVELS, readable
 from engine.supervisor.settings import OutputLimits
+from engine.supervisor.standard_stream import own_description
 
 _CHUNK: Final = select.PIPE_BUF
 _MOST_WAITING: Final = 1 << 20
@@ -26,6 +29,8 @@ def now_text() -> str:
 
 class Console:
     """Writes lines to a descriptor without ever waiting for it; what does not fit is counted.
+
+    A task may write to the same pipe: a lock keeps either from beginning inside the other's line.
 
     When there is room again, a line says how much was lost.
 
@@ -72,16 +77,39 @@ class Console:
 
     def flush(self) -> None:
         """Write what waits, as far as the reader takes it; called on every tick."""
+        if not self._waiting or not self._lock():
+            return
         while self._waiting and (self._is_file or self._poll.poll(0)):
             data = self._waiting.popleft()
             try:
                 written = self._write(data)
+            except BlockingIOError:
+                self._waiting.appendleft(data)
+                break
             except OSError:
                 self._lose(len(data))
                 written = len(data)
             self._waiting_bytes -= written
             if written < len(data):
                 self._waiting.appendleft(data[written:])
+        self._unlock()
+
+    def _lock(self) -> bool:
+        """Whether nobody else is in the middle of a line."""
+        if self._is_file:
+            return True
+        with contextlib.suppress(OSError):  # what cannot be locked is written without
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def _unlock(self) -> None:
+        """Let others write, unless we are in the middle of a line ourselves."""
+        if not self._is_file and not self._has_begun:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _write(self, data: bytes) -> int:
         """How much of it was written; a line behind half a one begins as a line.
@@ -90,18 +118,27 @@ class Console:
             OSError: nobody will read it.
         """
         missing = b"\n" if self._is_torn else b""
-        taken = missing + data if self._is_file else missing + data[: _CHUNK - 1]
+        taken = missing + (data if self._is_file else _piece(data))
         try:
             written = os.write(self._fd, taken) - len(missing)
+        except BlockingIOError:
+            raise
         except OSError:
             self._is_torn, self._has_begun = self._is_torn or self._has_begun, False
             raise
         self._is_torn = False
-        self._has_begun = written < len(data)
+        if written:
+            self._has_begun = data[written - 1 : written] != b"\n"
         if self._untold and self.on_lost is not None:
             lost, self._untold = self._untold, 0
             self._keep(self.on_lost(lost))
         return written
+
+
+def _piece(data: bytes) -> bytes:
+    """As much as a pipe takes at once: whole lines, where they are not longer than that."""
+    end = data.rfind(b"\n", 0, _CHUNK - 1) + 1
+    return data[: end or _CHUNK - 1]
 
 
 class Log:
@@ -192,4 +229,4 @@ def log_to_stdout(log_format: str, level: str, limits: OutputLimits) -> Log:
     """The service's log: readable on a terminal, JSON elsewhere, unless the format is fixed."""
     fd = sys.stdout.fileno()
     as_json = log_format == "json" or (log_format == "auto" and not os.isatty(fd))
-    return Log(Console(fd), as_json=as_json, level=level, limits=limits)
+    return Log(Console(own_description(fd)), as_json=as_json, level=level, limits=limits)

@@ -62,6 +62,7 @@ from engine.wire.task_message import (  # fmt: skip
     PausedChanged,
     Ready,
     Recycle,
+    StreamWanted,
     TargetChanged,
     TaskCondition,
     TaskToSupervisor,
@@ -334,6 +335,8 @@ class SupervisedTask:
                 self.handle(Noted(generation, text and shorten(text, LONGEST_SUMMARY)))
             case Failing():
                 self._words = message.shortened()
+            case StreamWanted(_, name):
+                self._process.give_stream(name)
 
     def _arm(self, timer: Timer, seconds: float, generation: int) -> None:
         self._disarm()

@@ -18,10 +18,11 @@ from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.handover import ProcessHandover
 from engine.supervisor.log import Log
 from engine.supervisor.reaper import Reaper
+from engine.supervisor.standard_stream import open_stream
 from engine.supervisor.strays import kill_strays
 from engine.supervisor.zygote import Zygote
 from engine.wire.channel import Channel
-from engine.wire.task_message import Stop, TaskToSupervisor
+from engine.wire.task_message import Stop, StreamGiven, TaskToSupervisor
 from engine.wire.zygote_message import Confinement, Fork
 
 _SWEEP_AGAIN: Final = 0.02
@@ -220,6 +221,17 @@ class TaskProcess:
         if self._control is not None:
             with contextlib.suppress(OSError):
                 self._control.send(order)
+
+    def give_stream(self, name: str) -> None:
+        """Let it have the service's standard input or output, if there is one."""
+        given: list[int] = []
+        with contextlib.suppress(OSError):
+            given.append(open_stream(name))
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(StreamGiven(name), given)
+        for fd in given:
+            os.close(fd)
 
     def terminate(self, *, is_final: bool) -> None:
         """Ask it to end; take the request back when it is not made yet."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from engine.api.errors import ConnectError, RetriableError
 from engine.model.secret import Secrets
 from engine.model.slot import Slot
 from engine.wire import log_sequence
@@ -22,6 +23,8 @@ from engine.wire.task_message import (  # fmt: skip
     Ready,
     Recycle,
     Stop,
+    StreamGiven,
+    StreamWanted,
     SupervisorToTask,
     TargetChanged,
     TaskAssignment,
@@ -70,6 +73,7 @@ class TaskRuntime:
         self._condition: str | None = None
         self._said_paused: bool | None = None
         self._is_told = False
+        self._given: list[int] | None = None
 
     def beat(self) -> None:
         """Show the supervisor that the loop turns; call at least every second."""
@@ -96,10 +100,12 @@ class TaskRuntime:
                 self.is_stopping = self._is_told = True
                 self._poll.unregister(self._control.fileno())
                 return
-            self._obey(received[0])
+            self._obey(*received)
 
-    def _obey(self, order: SupervisorToTask) -> None:
+    def _obey(self, order: SupervisorToTask, descriptors: list[int]) -> None:
         match order:
+            case StreamGiven():
+                self._given = descriptors
             case TargetChanged(paused):
                 self.is_paused = paused
                 if paused is self._said_paused:  # so it is: the last word of that was lost
@@ -145,6 +151,26 @@ class TaskRuntime:
             self._condition = text
             shown = None if text is None else shorten(self.secrets.hide(text), LONGEST_SUMMARY)
             self._send(TaskCondition(self.generation, shown))
+
+    def stream(self, name: str) -> int:
+        """Get the service's own ``standard input`` or ``standard output``; the caller closes it.
+
+        Raises:
+            ConnectError: the service was started without it.
+            RetriableError: the task is to end.
+        """
+        self._control.send(StreamWanted(self.generation, name))
+        while (given := self._take_given()) is None:
+            if self.is_stopping:
+                raise RetriableError(f"{name} was not handed over before the end")
+            self.wait(1.0)
+        if not given:
+            raise ConnectError(f"the service has no {name}")
+        return given[0]
+
+    def _take_given(self) -> list[int] | None:
+        given, self._given = self._given, None
+        return given
 
     def _send(self, message: msgspec.Struct) -> None:
         try:

@@ -96,6 +96,10 @@ class SinkContext:
         """Commit as soon as the current call is over."""
         self.wants_commit = True
 
+    def standard_output(self) -> int:
+        """The service's standard output."""
+        return self._runtime.stream("standard output")
+
     def errant_record_reporter(self) -> ErrantRecordReporter | None:
         """Where to report bad records."""
         return self if self._operator.has_reporters else None

@@ -32,6 +32,10 @@ class SourceContext:
         """Say in the status what the task waits for."""
         self._conditions.say("task", text)
 
+    def standard_input(self) -> int:
+        """The service's standard input."""
+        return self._runtime.stream("standard input")
+
     def offset_storage_reader(self) -> OffsetStorageReader:
         """Reads committed offsets."""
         return self._reader

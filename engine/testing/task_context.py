@@ -1,5 +1,6 @@
 """Contexts for tasks under test: they remember what a task says and answer what a test wants."""
 
+import os
 import select
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class SourceTestContext(_TestContext):
     Attributes:
         stored: the committed offset of every source partition.
         lags: every lag that the task told.
+        input_fd: standard input, as the task sees it.
         idle_left: after so many lags the task is told to stop, so that a ``poll`` which waits for
             more comes back at once.
     """
@@ -52,6 +54,7 @@ class SourceTestContext(_TestContext):
     lags: list[int] = field(default_factory=list)
     idle_left: int = 1_000_000
     stored: Offset | None = None
+    input_fd: int = 0
 
     def lag(self, amount: int) -> None:
         """See :class:`engine.api.SourceTaskContext`."""
@@ -66,6 +69,10 @@ class SourceTestContext(_TestContext):
         """See :class:`engine.api.SourceTaskContext`."""
         select.select((), (), (), min(seconds, _LONGEST_WAIT))
         return not self.is_stopping()
+
+    def standard_input(self) -> int:
+        """See :class:`engine.api.SourceTaskContext`."""
+        return os.dup(self.input_fd)
 
     def offset_storage_reader(self) -> "SourceTestContext":
         """See :class:`engine.api.SourceTaskContext`."""
@@ -92,6 +99,7 @@ class SinkTestContext(_TestContext):
         timeouts: every wait that it asked for, in seconds.
         paused: partitions that it paused and did not resume.
         commits_requested: how often it asked for a commit.
+        output_fd: standard output, as the task sees it.
     """
 
     assigned: frozenset[TopicPartition] = frozenset()
@@ -100,6 +108,7 @@ class SinkTestContext(_TestContext):
     timeouts: list[float] = field(default_factory=list)
     paused: set[TopicPartition] = field(default_factory=set)
     commits_requested: int = 0
+    output_fd: int = 1
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See :class:`engine.api.SinkTaskContext`."""
@@ -124,6 +133,10 @@ class SinkTestContext(_TestContext):
     def request_commit(self) -> None:
         """See :class:`engine.api.SinkTaskContext`."""
         self.commits_requested += 1
+
+    def standard_output(self) -> int:
+        """See :class:`engine.api.SinkTaskContext`."""
+        return os.dup(self.output_fd)
 
     def errant_record_reporter(self) -> ErrantRecordReporter | None:
         """See :class:`engine.api.SinkTaskContext`."""

@@ -91,6 +91,19 @@ class TaskCondition(Message, frozen=True, array_like=True):
     text: str | None
 
 
+class StreamWanted(Message, frozen=True, array_like=True):
+    """task → supervisor: it reads or writes the service's own stream of this name."""
+
+    generation: int
+    name: str
+
+
+class StreamGiven(Message, frozen=True, array_like=True):
+    """supervisor → task: here it is, as a descriptor; none when the service has no such stream."""
+
+    name: str
+
+
 class TaskAssignment(msgspec.Struct, frozen=True):
     """Everything a task needs, placeholders of config providers unresolved.
 
@@ -112,5 +125,5 @@ class TaskAssignment(msgspec.Struct, frozen=True):
     start_paused: bool = False
 
 
-SupervisorToTask = Recycle | TargetChanged | LogLevels | Stop
-TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition
+SupervisorToTask = Recycle | TargetChanged | LogLevels | Stop | StreamGiven
+TaskToSupervisor = Ready | PausedChanged | Failing | TaskCondition | StreamWanted

@@ -57,8 +57,8 @@ class SourceDriver:
 class SinkDriver:
     """A running sink task."""
 
-    def __init__(self, config: Mapping[str, str]) -> None:
-        self.context = SinkTestContext()
+    def __init__(self, config: Mapping[str, str], output_fd: int = 1) -> None:
+        self.context = SinkTestContext(output_fd=output_fd)
         self.task = FileStreamSinkTask()
         self.task.initialize(self.context)
         self.task.start(config)

@@ -362,7 +362,6 @@ def test_a_full_pipe_takes_the_rest_of_a_batch_later(tmp_path: Path) -> None:
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     sink = SinkDriver({"file": str(path)})
-    os.set_blocking(sink.task._writer._fd, False)  # type: ignore[attr-defined]
     lines = [b"%d" % i for i in range(50_000)]
     found = b""
     while True:

@@ -1,5 +1,6 @@
 """The supervisor's log and the console that everything ends up on."""
 
+import fcntl
 import json
 import os
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.supervisor.log import Console, Log
+from engine.supervisor.standard_stream import own_description
 
 
 def read_all(fd: int) -> bytes:
@@ -61,6 +63,60 @@ def test_a_console_whose_reader_is_gone_disturbs_nobody() -> None:
 
     assert console.dropped == 6
     os.close(write_fd)
+
+
+def test_a_console_never_begins_within_the_line_of_a_task(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read_fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    ours, tasks = (os.open(path, os.O_WRONLY | os.O_NONBLOCK) for _ in range(2))
+    console = Console(ours)
+    fcntl.flock(tasks, fcntl.LOCK_EX)
+    os.write(tasks, b"the first half ")
+    console.write(b"an event\n")
+    os.write(tasks, b"and the second\n")
+    fcntl.flock(tasks, fcntl.LOCK_UN)
+    console.flush()
+    assert read_all(read_fd) == b"the first half and the second\nan event\n"
+    fcntl.flock(tasks, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it was given back
+    for fd in (read_fd, ours, tasks):
+        os.close(fd)
+
+
+def test_others_may_write_between_the_lines_of_a_console_and_not_within_them(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read_fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    ours, tasks = (os.open(path, os.O_WRONLY | os.O_NONBLOCK) for _ in range(2))
+    console = Console(ours)
+    lines = [b"%04d" % number + b"x" * 1_500 for number in range(200)]
+    console.write(b"\n".join(lines) + b"\n")
+    assert len(console.waiting) > 0
+    fcntl.flock(tasks, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(tasks, fcntl.LOCK_UN)
+    assert read_all(read_fd).endswith(b"x\n")
+
+    while console.waiting:
+        console.flush()
+        read_all(read_fd)
+    console.write(b"y" * 100_000 + b"\n")
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(tasks, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for fd in (read_fd, ours, tasks):
+        os.close(fd)
+
+
+def test_a_pipe_gets_a_description_of_its_own_that_does_not_wait() -> None:
+    read_fd, write_fd = os.pipe()
+    own = own_description(write_fd)
+    assert not os.get_blocking(own)
+    os.write(own, b"to the same pipe")
+    assert os.read(read_fd, 100) == b"to the same pipe"
+    assert os.get_blocking(write_fd)
+    for fd in (read_fd, write_fd, own):
+        os.close(fd)
 
 
 def test_a_file_takes_everything(tmp_path: Path) -> None:
