@@ -79,7 +79,15 @@ def take_descriptors(descriptors: Mapping[int, int]) -> None:
 def _out_of_the_way(descriptors: Mapping[int, int]) -> dict[int, int]:
     """Copies of them: one that is to be copied could be the target of an earlier step."""
     least = 64 + len(descriptors) + 3
-    return {to: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least) for to, fd in descriptors.items()}
+    moved: dict[int, int] = {}
+    try:
+        for to, fd in descriptors.items():
+            moved[to] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+    except OSError:
+        for fd in moved.values():
+            os.close(fd)
+        raise
+    return moved
 
 
 def _inherited() -> dict[str, str]:

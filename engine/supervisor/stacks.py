@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from engine.model.exit_status import ExitStatus
@@ -53,14 +53,21 @@ class Stacks:
         program = shutil.which("py-spy", path=path)
         if program is None:
             return False
-        output = os.memfd_create("py-spy", os.MFD_CLOEXEC)
-        argv = (program, "dump", "--pid", str(pid))
+        try:
+            output = os.memfd_create("py-spy", os.MFD_CLOEXEC)
+        except OSError:  # no descriptors are left
+            return False
+        try:
+            self._ask((program, "dump", "--pid", str(pid)), output, on_done)
+        except OSError:  # nor processes
+            os.close(output)
+            return False
+        return True
+
+    def _ask(self, argv: Sequence[str], output: int, on_done: Callable[[], None]) -> None:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             spy = Program(argv, {0: null, 1: output, 2: output}).spawn()
-        except OSError:
-            os.close(output)
-            return False
         finally:
             os.close(null)
         late = asyncio.get_running_loop().call_later(
@@ -73,8 +80,12 @@ class Stacks:
             os.close(output)
             on_done()
 
-        self._reaper.watch(spy, ended, kills_group=True)
-        return True
+        try:
+            self._reaper.watch(spy, ended, kills_group=True)
+        except OSError:  # what cannot be watched must not live
+            late.cancel()
+            signal_group(spy, signal.SIGKILL)
+            raise
 
 
 def _told(output: int, status: ExitStatus) -> str:

@@ -50,6 +50,7 @@ from engine.supervisor.cgroups import CgroupError, Cgroups
 from engine.supervisor.handover import TaskHandover, TimerHandover
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.memory_use import OomKills
+from engine.supervisor.own_errors import tell
 from engine.supervisor.stacks import Stacks
 from engine.supervisor.task_limits import TaskLimits
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
@@ -214,9 +215,11 @@ class SupervisedTask:
         self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
-        """What is told comes last: a telling that fails keeps nothing from being done."""
-        for action in sorted(actions, key=lambda each: isinstance(each, Emit)):
-            self._do(action)
+        for action in actions:
+            try:
+                self._do(action)
+            except Exception as error:  # noqa: BLE001 (half a decision would leave the task stuck)
+                tell(f"{action} of {self.title}", error)
 
     def _do(self, action: Action) -> None:  # noqa: C901 (a table: one line an action)
         match action:

@@ -25,6 +25,7 @@ from engine.supervisor.log_level_scopes import LogLevelScopes
 from engine.supervisor.log_pipe import LogPipe
 from engine.supervisor.memory_use import OomKills
 from engine.supervisor.notify import Notifier
+from engine.supervisor.own_errors import OwnErrors, tell
 from engine.supervisor.own_stacks import OwnStacks
 from engine.supervisor.plan_child import PlanChild
 from engine.supervisor.reaper import Reaper
@@ -40,6 +41,7 @@ from engine.supervisor.succession import Numbers, Parts, Succession
 from engine.supervisor.supervised_task import SupervisedTask
 from engine.supervisor.task_log import log_change
 from engine.supervisor.task_watch import TaskWatch
+from engine.supervisor.ticker import Ticker
 from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
 from engine.wire.herder_message import (  # fmt: skip
@@ -67,15 +69,11 @@ from engine.wire.herder_message import (  # fmt: skip
     Welcome,
 )
 
-_TICK: Final = 0.5
 _SAMPLE_EVERY: Final = 2
 """Ticks between two samples."""
 
 _LOSSES_EVERY: Final = 10
 """Ticks between two looks at what was lost of all logs."""
-
-_LATE: Final = 2.0
-"""Seconds by which a tick may be late before everybody's silence is blamed on ourselves."""
 
 _HEALTHY_AFTER: Final = 1200
 """Ticks after which the service manager is told that this start was a good one."""
@@ -131,15 +129,12 @@ class Supervisor:
         self._reloading = Reloading(log, self._notifier, self._herder)
         self._synced: set[TaskId] | None = None
         self._numbers = Numbers(highest_generation=instance.epoch << 32)
-        self._ticks = 0
+        self._ticker = Ticker(log, self._own_stacks)
         self._losses = Losses()
-        self._last_tick = 0.0
-        self._loop_lag = 0.0
         self._upgrade: Upgrade | None = None
         own = (head_start.zygote.pid, head_start.herder.pid) if head_start else ()
         self._not_ours = set(children()).difference(own)  # left by who executed us
         self._shutdown = Shutdown(self._parts(), self.wait)
-        self._grace_until = 0.0
         self._changed = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[int] | None = None
@@ -153,6 +148,7 @@ class Supervisor:
             handed: what another supervisor in this process has left, to go on from.
         """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(OwnErrors(self.log))
         self._ended = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -166,7 +162,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR1, self._logs_moved)
         self._state_file.load()
         if handed is not None:
-            self._grace_until = loop.time() + _LATE
+            self._ticker.forgive(loop.time())
             succession.take_over(handed)
         else:
             for service in self._services:
@@ -179,8 +175,7 @@ class Supervisor:
             self._herder.start(self._greet, self._hear, on_refused)
         else:
             self._notifier.ready()
-        self._last_tick = loop.time()
-        loop.call_later(_TICK, self._tick)
+        self._watch_over()
         code = await self._ended
         self._notifier.close()
         self._own_stacks.close()
@@ -213,6 +208,15 @@ class Supervisor:
             self._reloading.begin()
 
     async def _stop(self, code: int) -> None:
+        try:
+            code = await self._end_everything(code)
+        except Exception as error:  # noqa: BLE001 (who is left ends with this process)
+            tell("a stop in good order", error)
+            code = code or 1
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(code)
+
+    async def _end_everything(self, code: int) -> int:
         code = await self._shutdown.run(code)
         self.cgroups.close()
         self._state_file.end()
@@ -220,8 +224,7 @@ class Supervisor:
         self._journal.record("engine_stopped", exit_code=code)
         self._records.close()
         self.log.console.flush()
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(code)
+        return code
 
     async def wait(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition that ends of processes make true."""
@@ -426,42 +429,50 @@ class Supervisor:
     def _orphan_ended(self, pid: int) -> None:
         self.log.debug("an orphan ended", pid=pid)
 
-    def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._loop_lag = max(0.0, now - self._last_tick - _TICK)
-        self._last_tick = now
-        hung_at = self._own_stacks.turn()
-        if self._loop_lag > _LATE:
-            known = {"stacks": hung_at} if hung_at else {}
-            lag = round(self._loop_lag, 1)
-            self.log.warning("the supervisor itself was stopped", seconds=lag, **known)
-            self._grace_until = now + self._loop_lag + _LATE
-        if now >= self._grace_until:
+    def _watch_over(self) -> None:
+        """Have everything looked at, from now on."""
+        self._ticker.start(
+            (
+                self._look_at_tasks,
+                self.zygote.check,
+                self._look_at_upgrade,
+                self._look_at_disk,
+                self._notifier.alive,
+                self._tell_again,
+                self._tell_herder,
+            )
+        )
+
+    def _look_at_tasks(self, now: float) -> None:
+        if not self._ticker.is_forgiving(now):
             self._watch.look()
-        self.zygote.check(now)
+
+    def _look_at_upgrade(self, now: float) -> None:
         if self._upgrade is not None:
             self._upgrade.check_trial(now)
+        if self._ticker.ticks == _HEALTHY_AFTER:
+            self._notifier.healthy()
+
+    def _look_at_disk(self, now: float) -> None:
         self.log.console.flush()
-        self._records.sweep(now)
-        self._notifier.alive(now)
         if self._state_file.is_behind:
             self._state_file.flush()
+        self._records.sweep(now)
+
+    def _tell_again(self, _now: float) -> None:
         for task in self._room.take_waiting():
             self._herder.send(TellAgain(*task))
-        self._ticks += 1
-        if self._ticks % _SAMPLE_EVERY == 0:
+
+    def _tell_herder(self, _now: float) -> None:
+        if self._ticker.ticks % _SAMPLE_EVERY == 0:
             self._sample()
             self._reloading.tell_status(t.state.condition for t in self._tasks.values())
-        if self._ticks == _HEALTHY_AFTER:
-            self._notifier.healthy()
-        loop.call_later(_TICK, self._tick)
 
     def _sample(self) -> None:
-        if self._ticks % _LOSSES_EVERY == 0:
+        if self._ticker.ticks % _LOSSES_EVERY == 0:
             logs = {task.id: task.log for task in self._tasks.values()}
             self._losses = self._records.losses(logs, self._room.problem())
-        lag, restarts = self._loop_lag, (self.zygote.restarts, self._herder.restarts)
+        lag, restarts = self._ticker.lag, (self.zygote.restarts, self._herder.restarts)
         self._herder.send(SupervisorSample(lag, *restarts, self._losses, self.zygote.seen))
 
 

@@ -4,9 +4,10 @@ Who is due comes out of a heap: a tick of a supervisor with hundreds of tasks th
 a few of them, as touching all would be most of what it does.
 """
 
+import contextlib
 import heapq
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -22,6 +23,7 @@ from engine.model.watch import (
 )  # fmt: skip
 from engine.supervisor.cgroups import Cgroups
 from engine.supervisor.memory_use import OomKills
+from engine.supervisor.own_errors import tell
 from engine.supervisor.supervised_task import SupervisedTask
 
 _TIDY_EVERY: Final = 4
@@ -81,11 +83,13 @@ class TaskWatch:
             due.append(heapq.heappop(self._due)[2])
         for watched in due:
             if self._is_current(watched):
-                _look_at(watched, now_ns)
+                with _for_itself(watched.task):
+                    _look_at(watched, now_ns)
                 self._put(watched, min(watched.silent_at, watched.moves_at))
         for task in list(self._limited.values()):
             if self._tasks.get(task.id) is task:
-                task.check_memory(now_ns / 1e9)
+                with _for_itself(task):
+                    task.check_memory(now_ns / 1e9)
             else:
                 del self._limited[task.id]
         if self._ticks % _TIDY_EVERY == 0:
@@ -104,6 +108,15 @@ class TaskWatch:
             return True
         del self._watched[task.id]
         return False
+
+
+@contextlib.contextmanager
+def _for_itself(task: SupervisedTask) -> Iterator[None]:
+    """A look that fails keeps nobody from looking at the others."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+        tell(f"a look at task {task.id}", error)
 
 
 def _look_at(watched: _Watched, now_ns: int) -> None:

@@ -250,8 +250,7 @@ class World:
         supervisor = Supervisor(settings, log, Instance(settings.data_dir))
         supervisor.zygote.start()
         supervisor._herder.start(supervisor._greet, supervisor._hear, None)
-        supervisor._last_tick = self.loop.time()
-        supervisor._tick()
+        supervisor._watch_over()
         return supervisor
 
     def run(self, seconds: float) -> None:

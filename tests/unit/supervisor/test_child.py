@@ -1,5 +1,7 @@
 """Programs that the supervisor executes."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -47,6 +49,25 @@ def told_by(
     assert os.waitpid(pid, 0)[1] == 0
     assert isinstance(told, dict)
     return told
+
+
+def test_descriptors_that_run_out_on_the_way_leave_none_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    duplicate, left = fcntl.fcntl, [0, 0]
+
+    def once(fd: int, command: int, least: int) -> int:
+        if not left:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        left.pop()
+        return duplicate(fd, command, least)
+
+    before = set(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "fcntl", once)
+        with pytest.raises(OSError, match="Too many open files"):
+            Program(["/bin/true"], {0: 0, 1: 1, 2: 2}).spawn()
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_program_gets_its_descriptors_and_no_others() -> None:

@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Ack, Drop, PlanEnded, RestartTask, SyncBegin, TaskEvent
+from engine.wire.herder_message import (  # fmt: skip
+    Ack,
+    Drop,
+    PlanEnded,
+    RestartTask,
+    SupervisorSample,
+    SyncBegin,
+    TaskEvent,
+)
 from tests.unit.supervisor.conftest import ReadLog
 from tests.unit.supervisor.played_herder import PlayedHerder
 
@@ -264,3 +272,37 @@ def test_a_child_that_was_there_before_survives_the_end(play: Play) -> None:
     finally:
         earlier.kill()
         earlier.wait(10)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "engine.supervisor.zygote.Zygote.check",
+        "engine.supervisor.task_watch.TaskWatch.look",
+        "engine.supervisor.records.Records.sweep",
+        "engine.supervisor.own_stacks.OwnStacks.turn",
+    ],
+)
+def test_a_look_that_fails_is_told_and_everything_else_is_looked_at_again_and_again(
+    play: Play, read_log: ReadLog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("something else")
+
+    async def body(herder: PlayedHerder) -> None:
+        await herder.until(lambda: len(told()) == 1)
+        herder.heard.clear()
+        ticks = herder.supervisor._ticker.ticks
+        await herder.until(lambda: herder.supervisor._ticker.ticks >= ticks + 3)
+        await herder.until(lambda: any(isinstance(m, SupervisorSample) for m in herder.heard))
+        assert len(told()) == 1
+        assert "LookupError" in told()[0]["exception"]
+        journal = tmp_path / "journal" / "events.jsonl"
+        await herder.until(lambda: "something else" in journal.read_text())
+
+    def told() -> list[dict[str, Any]]:
+        text = "the supervisor failed at something and goes on"
+        return [event for event in read_log.events() if event["event"] == text]
+
+    monkeypatch.setattr(broken, fail)
+    play(body)

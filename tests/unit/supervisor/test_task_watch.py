@@ -1,5 +1,6 @@
 """Who is looked at on a tick."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -80,6 +81,33 @@ def test_of_all_tasks_the_silent_one_hears_of_it(watched: Watched) -> None:
 
     assert [task.id.task for task in tasks if task.heard] == [7]
     assert isinstance(tasks[7].heard[0], FellSilent)
+
+
+def test_a_look_that_fails_keeps_no_other_task_from_being_looked_at(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        errors: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: errors.append(context["message"]))
+        limits, deadlines = Limits(memory_hard=1), Deadlines(heartbeat=5)
+        tasks = [watched.add(Task(number, deadlines)) for number in range(5)]
+        for task in tasks:
+            task.wants(limits, deadlines)
+            watched.watch.watch(task.real)
+            task.silent_for(6)
+        for name in ("handle", "check_memory"):
+            monkeypatch.setattr(tasks[0], name, lambda _: int("no number"))
+
+        watched.watch.look()
+
+        assert errors == ["a look at task c-0"] * 2
+        assert [(len(task.heard), task.memory_checks) for task in tasks[1:]] == [(1, 1)] * 4
+        monkeypatch.undo()
+        watched.watch.look()
+        assert len(tasks[0].heard) == 1
+
+    asyncio.run(body())
 
 
 def test_a_task_that_got_a_shorter_deadline_is_judged_by_it_at_once(watched: Watched) -> None:
