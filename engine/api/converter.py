@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.api.config import NO_KEYS, ConfigKeys
 from engine.api.record import Column, Headers, SchemaAndValue, column_of
@@ -16,7 +16,13 @@ class Converter(ABC):
     methods are what the engine calls; override them where a batch can be done faster than its
     records. A batch method that raises is followed by the same records one at a time, so that the
     bad one is found.
+
+    Attributes:
+        takes_anything: no bytes are bad for :meth:`to_connect_data`, so they may be converted when
+            somebody asks for them, and never when nobody does.
     """
+
+    takes_anything: ClassVar[bool] = False
 
     def config(self) -> ConfigKeys:
         """The keys this converter knows, without the ``key.converter.`` prefix."""
@@ -52,7 +58,13 @@ class Converter(ABC):
 
 
 class HeaderConverter(ABC):
-    """Converts the values of headers (upstream: ``HeaderConverter``)."""
+    """Converts the values of headers (upstream: ``HeaderConverter``).
+
+    Attributes:
+        takes_anything: as in :class:`Converter`, of :meth:`to_connect_header`.
+    """
+
+    takes_anything: ClassVar[bool] = False
 
     def config(self) -> ConfigKeys:
         """The keys this converter knows, without the ``header.converter.`` prefix."""

@@ -13,6 +13,8 @@ from engine.converters.header import HeaderConverterOf
 class ByteArrayConverter(Converter):
     """Hands bytes on; refuses everything else."""
 
+    takes_anything = True
+
     def from_connect_data(
         self, topic: str, schema: Schema | None, value: Any, headers: Headers = ()
     ) -> bytes | None:

@@ -12,6 +12,8 @@ from engine.model.literal import parse_string
 class SimpleHeaderConverter(HeaderConverter):
     """Writes any value as text and reads text as what it looks like."""
 
+    takes_anything = True
+
     def from_connect_header(
         self,
         topic: str,  # noqa: ARG002 (the interface's)

@@ -44,6 +44,8 @@ class StringConverterConfig:
 class StringConverter(Converter):
     """Strings; in UTF-8, text that comes as bytes leaves as the same bytes."""
 
+    takes_anything = True
+
     def __init__(self) -> None:
         self._encoding = "utf-8"
 

@@ -1,7 +1,7 @@
 """From consumed messages to a sink's batch."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -74,18 +74,29 @@ class SinkConversion:
     def _whole(self, fetch: Fetch, raw: Sequence[bytes | None]) -> SinkBatch:
         plugins = self._plugins
         topics = None if self._topic is not None else fetch.topics()
-        keys = fetch.keys()
-        headers = fetch.headers() if fetch.has_headers() else None
-        convert_keys = partial(self._column, plugins.key_converter, topics, keys)
-        no_keys = keys.count(None) == len(keys)  # nothing can be wrong with them: on first use
         return SinkBatch(
             self._column(plugins.value_converter, topics, raw),
             positions=fetch.positions,
-            keys=convert_keys if no_keys else convert_keys(),
-            headers=None if headers is None else self._all_headers(fetch, headers),
+            keys=self._keys(fetch, topics),
+            headers=self._headers(fetch),
             timestamps=fetch.timestamps,
             origins=fetch.messages,
         )
+
+    def _keys(self, fetch: Fetch, topics: Sequence[str] | None) -> Column | Callable[[], Column]:
+        """The keys; on first use, where nothing can be wrong with them."""
+        converter = self._plugins.key_converter
+        if converter.takes_anything:
+            return lambda: self._column(converter, topics, fetch.keys())
+        keys = fetch.keys()
+        convert = partial(self._column, converter, topics, keys)
+        return convert if keys.count(None) == len(keys) else convert()
+
+    def _headers(self, fetch: Fetch) -> list[Headers] | Callable[[], list[Headers]] | None:
+        """The headers; on first use, where nothing can be wrong with them."""
+        if self._plugins.header_converter.takes_anything:
+            return partial(self._all_headers, fetch)
+        return self._all_headers(fetch) if fetch.has_headers() else None
 
     def _column(
         self, converter: Converter, topics: Sequence[str] | None, raw: Sequence[bytes | None]
@@ -105,13 +116,11 @@ class SinkConversion:
                 pairs[index] = SchemaAndValue(column.schema_of(at), column[at])
         return column_of(pairs)
 
-    def _all_headers(
-        self, fetch: Fetch, raw: Sequence[Sequence[tuple[str, bytes | None]]]
-    ) -> list[Headers]:
+    def _all_headers(self, fetch: Fetch) -> list[Headers]:
         convert = self._plugins.header_converter
         return [
             _headers(convert, topic, each) if each else ()
-            for topic, each in zip(fetch.topics(), raw, strict=True)
+            for topic, each in zip(fetch.topics(), fetch.headers(), strict=True)
         ]
 
     def _one_by_one(self, fetch: Fetch) -> SinkBatch:
