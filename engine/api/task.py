@@ -118,7 +118,8 @@ class SourceTask(ABC):
     def poll(self) -> SourceBatch | Sequence[SourceRecord] | None:
         """The next records; nothing when there are none now.
 
-        May wait, a second at most. A RetriableError is logged and the call made again.
+        A batch without records moves its offset on: for a source that filters for itself. May wait,
+        a second at most. A RetriableError is logged and the call made again.
         """
 
     def commit(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.api.errors import DataError, RetriableError
-from engine.api.record import SourceBatch
+from engine.api.record import Offset, Partition, SourceBatch, SourceRecord
 from engine.api.task import SourceTask
 from engine.model.error_policy import Stage
 from engine.model.retry import Retries
@@ -40,6 +40,7 @@ class Poller:
         self._operator = operator
         self._retries: Retries | None = None
         self._same_error = ("", 0)
+        self._place: tuple[Partition | None, Offset] | None = None
         self.idle = 0.0
 
     def poll(self) -> Sequence[SourceBatch]:
@@ -65,17 +66,29 @@ class Poller:
             self._retries = None
             self._life.conditions.say("poll", None)
         if not polled:
-            # a task that waits itself is asked again at once, one that does not must not spin
-            waits = took > _OWN_WAIT_NS
-            self.idle = 0.0 if waits else min(max(_SHORTEST_IDLE, self.idle * 2), _LONGEST_IDLE)
-            return ()
+            return self._without_records(polled, took)
         self.idle = 0.0
-        self._same_error = ("", 0)
+        self._same_error, self._place = ("", 0), None
         slot.add("batches", 1)
         slot.raise_to("batch_records_max", len(polled))
         slot.add("batch_ns", took)
         slot.raise_to("batch_ns_max", took)
         return [polled] if isinstance(polled, SourceBatch) else SourceBatch.of(polled)
+
+    def _without_records(
+        self, polled: SourceBatch | Sequence[SourceRecord] | None, took: int
+    ) -> Sequence[SourceBatch]:
+        """Nothing came; yet a source that filters for itself may be further on."""
+        if isinstance(polled, SourceBatch) and polled.source_offset is not None:
+            place = (polled.source_partition, polled.source_offset)
+            if place != self._place:
+                self._place = place
+                self.idle = 0.0
+                return (polled,)
+        # a task that waits itself is asked again at once, one that does not must not spin
+        waits = took > _OWN_WAIT_NS
+        self.idle = 0.0 if waits else min(max(_SHORTEST_IDLE, self.idle * 2), _LONGEST_IDLE)
+        return ()
 
     def _put_off(self, error: RetriableError) -> None:
         """Say when to ask again; raises when that was often enough."""

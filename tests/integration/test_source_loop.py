@@ -9,10 +9,12 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from engine.api import (
     STRING,
+    Column,
     ConfigError,
     DataError,
     RetriableError,
     SchemaAndValue,
+    SourceBatch,
     SourceRecord,
     ToleranceExceededError,
 )  # fmt: skip
@@ -84,6 +86,36 @@ def test_records_that_are_all_filtered_still_move_the_offset(
     driver.stop()
     assert values(read_all(kafka, topic, 1)) == [b"2"]
     assert driver.slot["records_filtered"] == 4
+
+
+def test_a_source_that_filters_for_itself_moves_its_offset_without_a_record(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    task = ListSource(topic, [[], [], [b"kept"], *([[]] * 200)])
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=config(name)).start().ready()
+    wait_until(lambda: stored(tmp_path, name) == {"batch": 203})
+    driver.stop()
+    assert values(read_all(kafka, topic, 1)) == [b"kept"]
+    assert driver.slot["batches"] == 1
+
+
+def test_a_source_that_says_the_same_offset_again_and_again_is_not_asked_all_the_time(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    class Still(ListSource):
+        polls = 0
+
+        def poll(self) -> SourceBatch:
+            self.polls += 1
+            return SourceBatch(
+                topic, Column([]), source_partition={"list": 1}, source_offset={"batch": 7}
+            )
+
+    task = Still(topic, [])
+    driver = LoopDriver(tmp_path, task, worker=worker(kafka), config=config(name)).start().ready()
+    wait_until(lambda: stored(tmp_path, name) == {"batch": 7} and task.commits >= 3)
+    driver.stop()
+    assert task.polls < 100
 
 
 def test_single_records_keep_key_headers_timestamp_and_partition(
