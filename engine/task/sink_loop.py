@@ -6,6 +6,7 @@ fetched but not yet put is never in the offsets: they are read just before each 
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from engine.api.errors import DataError, RetriableError
@@ -87,9 +88,8 @@ class WorkerSinkTask:
             if is_started and self._errors.open():
                 self._life.run(self._loop, self._leave)
         finally:
-            self._life.stop()
-            self._consumer.close(final=self._runtime.is_final)
-            self._errors.close()
+            leave = partial(self._consumer.close, final=self._runtime.is_final)
+            self._life.end(leave, self._errors.close)
 
     # ---- what the consumer tells ------------------------------------------------------------
 

@@ -92,10 +92,7 @@ class WorkerSourceTask:
                 self._next_commit = time.monotonic() + self._config.offset_flush_interval
                 self._life.run(self._loop, self._last_commit)
         finally:
-            self._life.stop()
-            self._producer.close()
-            self._store.close()
-            self._errors.close()
+            self._life.end(self._producer.close, self._store.close, self._errors.close)
 
     def _last_commit(self) -> None:
         if not self._judge.is_lossy:

@@ -83,16 +83,29 @@ class TaskLife:
             raise
         last()
 
-    def stop(self) -> None:
-        """Stop the task and close its plugins; a failure may be on its way out."""
-        if sys.exc_info()[0] is not None:
+    def end(self, *closers: Callable[[], None]) -> None:
+        """Stop the task, close its plugins and call these: each, whatever became of the others.
+
+        A failure may be on its way out, which stays the one to tell. Else the first of these
+        closers that fails ends the task; plugins have no say in how it ends.
+        """
+        is_failing = sys.exc_info()[0] is not None
+        if is_failing:
             self.runtime.failing()
         self.runtime.slot.enter("stop", time.monotonic_ns())
+        self._failure_of(self._task.stop)
+        self._failure_of(self._plugins.close)
+        failures = [each for each in map(self._failure_of, closers) if each is not None]
+        if failures and not is_failing:
+            raise failures[0]
+
+    def _failure_of(self, close: Callable[[], None]) -> Exception | None:
         try:
-            self._task.stop()
-        except Exception as error:  # the end stays the end, and its reason the first
+            close()
+        except Exception as error:
             self.log.error("stop failed", error=str(error), exc_info=error)
-        self._plugins.close()
+            return error
+        return None
 
     def wait_while_paused(self, observe: Callable[[], None] = _nothing) -> None:
         """Wait for the operator; ``observe`` is called now and then."""

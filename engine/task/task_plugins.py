@@ -1,6 +1,7 @@
 """The plugins of one task, configured and ready."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import msgspec
 
@@ -42,7 +43,8 @@ class TaskPlugins(msgspec.Struct, frozen=True):
         )
 
     def close(self) -> None:
-        """Close all of them."""
-        self.transformations.close()
-        for each in (self.key_converter, self.value_converter, self.header_converter):
-            each.close()
+        """Close all of them, also when one cannot be closed; that is raised then."""
+        with ExitStack() as stack:
+            for each in (self.header_converter, self.value_converter, self.key_converter):
+                stack.callback(each.close)
+            stack.callback(self.transformations.close)

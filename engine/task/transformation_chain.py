@@ -1,6 +1,7 @@
 """Single message transforms in the order in which a connector names them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import msgspec
@@ -53,11 +54,12 @@ class TransformationChain:
         return current
 
     def close(self) -> None:
-        """Close every transformation and predicate."""
-        for step in self._steps:
-            step.transformation.close()
-            if step.predicate is not None:
-                step.predicate.close()
+        """Close every transformation and predicate, also when one cannot be closed."""
+        with ExitStack() as stack:
+            for step in self._steps:
+                stack.callback(step.transformation.close)
+                if step.predicate is not None:
+                    stack.callback(step.predicate.close)
 
     @staticmethod
     def _step(

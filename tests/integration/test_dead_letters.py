@@ -220,6 +220,38 @@ def test_where_nothing_is_tolerated_the_first_bad_record_is_kept_and_the_task_fa
     assert committed(kafka, name, topic) == [-1001]
 
 
+class CannotClose(Refuses):
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+        raise OSError("cannot be closed")
+
+
+@pytest.mark.parametrize("kind", ["sink", "source"])
+def test_plugins_that_cannot_be_closed_change_neither_the_failure_nor_its_letter(
+    kind: str, kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    task: ListSink | ListSource
+    queue = {"engine.errors.queue.enable": "true", "errors.tolerance": "none"}
+    if kind == "sink":
+        write(kafka, topic, [b"a", b"unchanged"])
+        task, settings = ListSink(), config(name, topic) | queue
+    else:
+        task = ListSource(topic, [[b"a"], [b"unchanged"]])
+        settings = list_source.config(name) | queue
+    steps = [CannotClose(), CannotClose()]
+    chain = TransformationChain([TransformationStep(each) for each in steps])
+    driver = LoopDriver(
+        tmp_path, task, worker=worker(kafka), config=settings,
+        plugins=string_plugins(settings, transformations=chain),
+    ).start()  # fmt: skip
+    assert "cannot be changed" in driver.failed(ToleranceExceededError)
+    [kept] = local(tmp_path, name)
+    assert kept.letter.message == "cannot be changed"
+    assert [each.closed for each in steps] == [1, 1]
+
+
 def test_too_few_brokers_for_the_queues_replicas_are_a_configuration_error(
     kafka: str, topic: str, name: str, tmp_path: Path
 ) -> None:
