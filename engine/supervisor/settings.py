@@ -39,11 +39,10 @@ class Settings(msgspec.Struct, frozen=True):
     Attributes:
         data_dir: state, locks and logs.
         host: address that the REST API listens on.
-        port: its port; None for a supervisor without a herder.
+        port: its port.
         boot_fd: sealed memory with the herder's boot message.
         herder_argv: arguments after the interpreter; the numbers of two descriptors follow them,
             socket and boot message, or ``check`` for a herder that only says whether it could work.
-            Empty for a supervisor without a herder.
         preload: modules that the zygote imports besides its own.
         spares: processes kept ready for tasks that have to be restarted.
         output: limits of the logs.
@@ -55,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     data_dir: Path
     host: str = ""
-    port: int | None = 8083
+    port: int = 8083
     boot_fd: int = -1
     herder_argv: Sequence[str] = ()
     preload: tuple[str, ...] = ()

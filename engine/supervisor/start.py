@@ -50,7 +50,7 @@ def run(
     instance = Instance(settings.data_dir)
     listener = _listen(settings)
     become_subreaper()
-    if settings.herder_argv and head_start is None:
+    if head_start is None:
         head_start = start_both(settings.herder_argv, settings.boot_fd)
     return _supervise(settings, instance, listener, services, head_start)
 
@@ -64,14 +64,12 @@ def _go_on(settings: Settings, services: Sequence[Service]) -> int:
     if is_check:
         return check(handed, settings)
     instance = Instance(settings.data_dir, (handed.lock_fd, handed.epoch))
-    listener = socket.socket(fileno=handed.listener_fd) if handed.listener_fd >= 0 else None
+    listener = socket.socket(fileno=handed.listener_fd)
     head_start = start_both(settings.herder_argv, settings.boot_fd)
     return _supervise(settings, instance, listener, services, head_start, handed)
 
 
-def _listen(settings: Settings) -> socket.socket | None:
-    if settings.port is None:
-        return None
+def _listen(settings: Settings) -> socket.socket:
     try:
         return listen(settings.host, settings.port)
     except OSError as error:
@@ -84,13 +82,12 @@ def _listen(settings: Settings) -> socket.socket | None:
 def _supervise(
     settings: Settings,
     instance: Instance,
-    listener: socket.socket | None,
+    listener: socket.socket,
     services: Sequence[Service],
-    head_start: HeadStart | None,
+    head_start: HeadStart,
     handed: "Handover | None" = None,
 ) -> int:
-    if head_start is not None:
-        head_start.is_taken = True
+    head_start.is_taken = True
     log = log_to_stdout(settings.log_format, settings.log_level, settings.output)
 
     async def supervise() -> int:

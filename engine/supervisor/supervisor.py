@@ -169,12 +169,9 @@ class Supervisor:
                 service.start()
         self._journal.record("engine_upgraded" if handed else "engine_started", pid=os.getpid())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
-        if self._settings.herder_argv:
-            self.zygote.start()
-            on_refused = None if handed else self._herder_refused
-            self._herder.start(self._greet, self._hear, on_refused)
-        else:
-            self._notifier.ready()
+        self.zygote.start()
+        on_refused = None if handed else self._herder_refused
+        self._herder.start(self._greet, self._hear, on_refused)
         self._watch_over()
         code = await self._ended
         self._notifier.close()

@@ -90,8 +90,6 @@ def _answer(channel: "Channel[ZygoteToSupervisor]") -> str | None:
 
 def _herder(settings: Settings) -> str | None:
     """Whether a herder of this version has all that it imports, and can read what is stored."""
-    if not settings.herder_argv:
-        return None
     command = [sys.executable, *settings.herder_argv, "check", str(settings.data_dir)]
     try:
         ended = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
