@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kafka.embedded.process import ServiceProcess, run_broker
+from engine.kafka.embedded.broker_process import BrokerProcess, run_broker
 
 
 @pytest.fixture(scope="session")
@@ -23,20 +23,20 @@ def kafka_cache_dir() -> Path:
 @pytest.fixture(scope="session")
 def kafka_process(
     tmp_path_factory: pytest.TempPathFactory, kafka_cache_dir: Path
-) -> Iterator[ServiceProcess]:
+) -> Iterator[BrokerProcess]:
     """The session's broker. Shared: never stop or restart it, use ``own_kafka`` for that."""
     with run_broker(tmp_path_factory.mktemp("kafka"), kafka_cache_dir) as broker:
         yield broker
 
 
 @pytest.fixture
-def kafka(kafka_process: ServiceProcess) -> str:
+def kafka(kafka_process: BrokerProcess) -> str:
     """``host:port`` of the session's broker."""
     return kafka_process.address
 
 
 @pytest.fixture
-def own_kafka(tmp_path: Path, kafka_cache_dir: Path) -> Iterator[ServiceProcess]:
+def own_kafka(tmp_path: Path, kafka_cache_dir: Path) -> Iterator[BrokerProcess]:
     """A broker for this test alone, to be stopped, killed and restarted at will."""
     with run_broker(tmp_path / "kafka", kafka_cache_dir) as broker:
         yield broker

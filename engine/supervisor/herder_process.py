@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
+from engine.model.backoff import Backoff
 from engine.model.exit_status import ExitStatus
-from engine.supervisor.backoff import Backoff
 from engine.supervisor.child import signal_group
 from engine.supervisor.launch import HeadStart, launch_herder
 from engine.supervisor.log import Log

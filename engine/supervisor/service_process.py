@@ -5,9 +5,9 @@ import os
 import signal
 from pathlib import Path
 
+from engine.model.backoff import Backoff
 from engine.model.exit_status import ExitStatus
 from engine.model.service import Service
-from engine.supervisor.backoff import Backoff
 from engine.supervisor.child import Program, signal_group
 from engine.supervisor.log import Log
 from engine.supervisor.reaper import Reaper

@@ -19,7 +19,7 @@ import psutil
 from rich.console import Console
 
 from engine.cli.kafka import cache_dir, show_progress
-from engine.kafka.embedded.process import run_broker
+from engine.kafka.embedded.broker_process import run_broker
 from engine.kafka.embedded.training import train
 from tests.benchmarks.figure import Figure, median_of, print_table, write_json
 from tests.benchmarks.observer import pss_bytes

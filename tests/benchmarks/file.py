@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engine.cli.kafka import cache_dir, show_progress
-from engine.kafka.embedded.process import run_broker
+from engine.kafka.embedded.broker_process import run_broker
 from engine.kafka.embedded.training import train
 from tests.benchmarks.contender import (
     BATCH,

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.status import Status
 
 from engine.cli.kafka import cache_dir, show_progress
-from engine.kafka.embedded.process import run_broker
+from engine.kafka.embedded.broker_process import run_broker
 from engine.kafka.embedded.training import train
 from tests.benchmarks import faults, rivals
 from tests.benchmarks.crowd import idle_figures, scrape_figures, start_figures

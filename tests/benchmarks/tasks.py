@@ -14,7 +14,7 @@ from typing import Final
 from rich.console import Console
 
 from engine.cli.kafka import cache_dir, show_progress
-from engine.kafka.embedded.process import run_broker
+from engine.kafka.embedded.broker_process import run_broker
 from engine.kafka.embedded.training import train
 from tests.benchmarks.figure import Figure, median_of, p99_of, print_table, write_json
 from tests.benchmarks.worker import RESTARTS, idle_memory, recovery_times, running, sinks, sources

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kafka.embedded.process import ServiceProcess, run_broker
+from engine.kafka.embedded.broker_process import BrokerProcess, run_broker
 from tests.system.running_engine import RunningEngine, wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.system]
@@ -21,13 +21,13 @@ _BROKER_PATIENCE = 120.0
 @pytest.fixture(scope="module")
 def lasting(
     tmp_path_factory: pytest.TempPathFactory, kafka_cache_dir: Path
-) -> Iterator[ServiceProcess]:
+) -> Iterator[BrokerProcess]:
     with run_broker(tmp_path_factory.mktemp("outage"), kafka_cache_dir) as running:
         yield running
 
 
 @pytest.fixture
-def broker(lasting: ServiceProcess) -> Iterator[ServiceProcess]:
+def broker(lasting: BrokerProcess) -> Iterator[BrokerProcess]:
     """The module's broker, to be stopped and killed at will; it runs afterwards."""
     yield lasting
     if not lasting.is_running:
@@ -38,7 +38,7 @@ def broker(lasting: ServiceProcess) -> Iterator[ServiceProcess]:
 class Copy:
     """A file that is copied through Kafka."""
 
-    def __init__(self, path: Path, broker: ServiceProcess, name: str) -> None:
+    def __init__(self, path: Path, broker: BrokerProcess, name: str) -> None:
         self.file, self.out = path / "in.txt", path / "out.txt"
         self.names = (f"in-{name}", f"out-{name}")
         self.said = f"broker {broker.address} not reachable since "
@@ -88,7 +88,7 @@ class Copy:
 
 
 @pytest.fixture
-def copy(tmp_path: Path, broker: ServiceProcess, unique: Callable[[str], str]) -> Copy:
+def copy(tmp_path: Path, broker: BrokerProcess, unique: Callable[[str], str]) -> Copy:
     return Copy(tmp_path, broker, unique("outage"))
 
 
@@ -99,7 +99,7 @@ def status_of(engine: RunningEngine) -> str:
 
 
 def test_a_broker_that_is_down_at_the_start_is_waited_for(
-    copy: Copy, broker: ServiceProcess
+    copy: Copy, broker: BrokerProcess
 ) -> None:
     broker.stop()
     with copy.engine.running():
@@ -123,7 +123,7 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
 
 @pytest.mark.parametrize("is_crash", [False, True], ids=["stopped", "crashed"])
 def test_a_broker_that_goes_and_comes_back_costs_nothing(
-    copy: Copy, broker: ServiceProcess, is_crash: bool
+    copy: Copy, broker: BrokerProcess, is_crash: bool
 ) -> None:
     """Nobody was restarted, so there is not even a duplicate."""
     with copy.engine.running():
@@ -143,7 +143,7 @@ def test_a_broker_that_goes_and_comes_back_costs_nothing(
 
 
 def test_an_engine_that_is_stopped_while_the_broker_is_away_goes_on_later(
-    copy: Copy, broker: ServiceProcess
+    copy: Copy, broker: BrokerProcess
 ) -> None:
     with copy.engine.running():
         copy.wait_copied()

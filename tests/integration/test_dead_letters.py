@@ -28,7 +28,7 @@ from engine.api import (
 )  # fmt: skip
 from engine.api.transformation import Transformation
 from engine.converters.simple_header import SimpleHeaderConverter
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 from engine.model.stored_letter import StoredLetter
 from engine.storage.dead_letter_store import DeadLetterStore
 from engine.task.transformation_chain import TransformationChain, TransformationStep
@@ -280,7 +280,7 @@ def test_a_queue_that_exists_is_used_as_it_is(
 
 
 def test_no_offset_is_committed_before_its_letter_is_durable(
-    kafka: str, own_kafka: ServiceProcess, topic: str, name: str, tmp_path: Path
+    kafka: str, own_kafka: BrokerProcess, topic: str, name: str, tmp_path: Path
 ) -> None:
     """The queue is in a cluster of its own, which goes away and comes back."""
     settings = config(name, topic, errors__deadletterqueue__topic__name="queue") | QUEUE

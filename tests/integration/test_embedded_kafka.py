@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, Producer
 from engine.cli.kafka import add_parser
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError
 from engine.kafka.embedded.broker import EmbeddedKafka, read_node
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 
 pytestmark = pytest.mark.broker
 
@@ -62,7 +62,7 @@ def receive(address: str, topic: str, count: int) -> list[bytes]:
 
 
 def test_what_is_acknowledged_survives_a_restart_and_a_kill(
-    own_kafka: ServiceProcess, topic: str
+    own_kafka: BrokerProcess, topic: str
 ) -> None:
     address = own_kafka.address
     send(address, topic, b"one")
@@ -76,7 +76,7 @@ def test_what_is_acknowledged_survives_a_restart_and_a_kill(
 
 
 def test_the_storage_is_formatted_once_and_the_node_stays_itself(
-    own_kafka: ServiceProcess, kafka_cache_dir: Path
+    own_kafka: BrokerProcess, kafka_cache_dir: Path
 ) -> None:
     data_dir = own_kafka.service.cwd
     meta = (data_dir / "data" / "meta.properties").read_text()
@@ -90,7 +90,7 @@ def test_the_storage_is_formatted_once_and_the_node_stays_itself(
 
 
 def test_a_taken_port_is_said_with_its_holder(
-    kafka_process: ServiceProcess, kafka_cache_dir: Path, tmp_path: Path
+    kafka_process: BrokerProcess, kafka_cache_dir: Path, tmp_path: Path
 ) -> None:
     port = kafka_process.service.ready_port
     with pytest.raises(EmbeddedKafkaError, match=rf"^port {port} is taken by pid \d+ \(java\)"):
@@ -104,7 +104,7 @@ def test_a_data_directory_that_is_a_file_is_said(tmp_path: Path, kafka_cache_dir
 
 
 def test_a_broker_that_ends_at_once_is_said_with_its_last_words(
-    own_kafka: ServiceProcess,
+    own_kafka: BrokerProcess,
 ) -> None:
     own_kafka.stop()
     (own_kafka.service.cwd / "server.properties").write_text("process.roles=nonsense\n")
@@ -118,7 +118,7 @@ def test_the_broker_ends_with_the_process_that_started_it(
 ) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from engine.kafka.embedded.process import run_broker\n"
+        "from engine.kafka.embedded.broker_process import run_broker\n"
         "with run_broker(Path(sys.argv[1]), Path(sys.argv[2])) as broker:\n"
         "    print(broker.pid, flush=True); sys.stdin.read()\n"
     )
@@ -215,7 +215,7 @@ def test_nothing_outlives_a_daemon_that_is_killed(command: Command) -> None:
 
 
 def test_start_with_a_taken_port_says_so_and_leaves_nothing(
-    command: Command, kafka_process: ServiceProcess
+    command: Command, kafka_process: BrokerProcess
 ) -> None:
     port = str(kafka_process.service.ready_port)
     code, _, err = command("start", "--port", port)

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from engine.api import DataError, RetriableError, SinkBatch, ToleranceExceededError
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 from engine.storage.dead_letter_store import DeadLetterStore
 from tests.integration.list_sink import RARELY, ListSink, committed, config, worker, write
 from tests.integration.loop_driver import LoopDriver, wait_until
@@ -187,7 +187,7 @@ def damage(broker: int, topic: str) -> range:
 
 @pytest.mark.parametrize("tolerance", ["all", "none"])
 def test_records_that_were_damaged_in_the_broker_are_passed_where_that_is_allowed(
-    kafka_process: ServiceProcess, topic: str, name: str, tmp_path: Path, tolerance: str
+    kafka_process: BrokerProcess, topic: str, name: str, tmp_path: Path, tolerance: str
 ) -> None:
     kafka = kafka_process.address
     whole = {"compression.type": "gzip", "linger.ms": 5_000}  # 50 records are one batch

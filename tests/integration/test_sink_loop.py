@@ -18,7 +18,7 @@ from engine.api import (
 )  # fmt: skip
 from engine.api.transformation import Transformation
 from engine.converters.byte_array import ByteArrayConverter
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 from engine.task.transformation_chain import TransformationChain, TransformationStep
 from tests.integration.list_sink import (
     RARELY,
@@ -413,7 +413,7 @@ def test_a_forbidden_override_is_a_configuration_error(tmp_path: Path, name: str
 
 
 def test_a_broker_that_goes_away_and_comes_back_costs_nothing(
-    own_kafka: ServiceProcess, topic: str, name: str, tmp_path: Path
+    own_kafka: BrokerProcess, topic: str, name: str, tmp_path: Path
 ) -> None:
     write(own_kafka.address, topic, [b"a"])
     task = ListSink()

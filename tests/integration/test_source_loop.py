@@ -19,7 +19,7 @@ from engine.api import (
     ToleranceExceededError,
 )  # fmt: skip
 from engine.api.transformation import Transformation
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 from engine.storage.offset_store import OffsetStore
 from engine.task.transformation_chain import TransformationChain, TransformationStep
 from tests.integration.list_source import ListSource, config, read_all, stored, values, worker
@@ -394,7 +394,7 @@ def test_offsets_that_cannot_be_stored_are_a_condition_and_records_flow(
 
 
 def test_a_broker_that_is_away_is_a_condition_and_nothing_is_lost(
-    own_kafka: ServiceProcess, topic: str, name: str, tmp_path: Path
+    own_kafka: BrokerProcess, topic: str, name: str, tmp_path: Path
 ) -> None:
     address = own_kafka.address
     task = ListSource(topic, [[b"a"]])

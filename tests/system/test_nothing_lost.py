@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 from tests.system.running_engine import RunningEngine, wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.system, pytest.mark.timeout(300)]
@@ -74,7 +74,7 @@ class Attack:
     """
 
     engine: RunningEngine
-    broker: ServiceProcess
+    broker: BrokerProcess
     titles: Sequence[str]
     kills: Counter[str] = field(default_factory=Counter)
 
@@ -236,7 +236,7 @@ def engine_between(file: Path, out: Path, topic: Topic, address: str, tasks: int
     ],
 )
 def test_nothing_is_lost_whatever_is_killed(
-    own_kafka: ServiceProcess,
+    own_kafka: BrokerProcess,
     tmp_path: Path,
     count: int,
     partitions: int,

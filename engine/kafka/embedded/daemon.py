@@ -22,12 +22,10 @@ from typing import IO, Final
 
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError
 from engine.kafka.embedded.broker import EmbeddedKafka
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
+from engine.model.backoff import Backoff
 from engine.model.service import Service
 
-_DELAY: Final = 1.0
-_DELAY_MAX: Final = 30.0
-_HEALTHY_AFTER: Final = 60.0
 _START_TIMEOUT: Final = 120.0
 _STOP_TIMEOUT: Final = 30.0
 _PEEK: Final = 0.5  # whoever only asks for the state holds the lock much shorter
@@ -154,7 +152,7 @@ class Daemon:
         """
         self._data_dir = data_dir
         self._training = training
-        self._broker = ServiceProcess(service, data_dir / "logs" / "output.log")
+        self._broker = BrokerProcess(service, data_dir / "logs" / "output.log")
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._restarts = 0
 
@@ -183,16 +181,15 @@ class Daemon:
         """Watch the started broker; start it again, with growing delays, whenever it ends."""
         trainer = self._train()
         try:
-            failures, since, problem = 0, time.monotonic(), ""
+            backoff, problem = Backoff(first=1.0, most=30.0, healthy=60.0), ""
+            backoff.started(time.monotonic())
             while not self._is_told_to_stop(self._broker):
-                healthy = time.monotonic() - since > _HEALTHY_AFTER
-                failures = 1 if healthy else failures + 1
-                problem = problem or "the broker ended"
-                self._tell("waiting", problem)
-                if self._wait_signal(min(_DELAY_MAX, _DELAY * 2 ** (failures - 1))):
+                self._tell("waiting", problem or "the broker ended")
+                if self._wait_signal(backoff.delay(time.monotonic())):
                     break
                 self._restarts += 1
-                since, problem = time.monotonic(), self._start_again()
+                backoff.started(time.monotonic())
+                problem = self._start_again()
         finally:
             if trainer is not None:
                 trainer.terminate()
@@ -206,7 +203,7 @@ class Daemon:
             return str(error)
         return ""
 
-    def _is_told_to_stop(self, broker: ServiceProcess) -> bool:
+    def _is_told_to_stop(self, broker: BrokerProcess) -> bool:
         """Wait for the end of the broker or for a signal; whether it was the signal."""
         if not broker.is_running:
             return self._wait_signal(0)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from engine.kafka.embedded.artifacts import OnProgress, ignore_progress
 from engine.kafka.embedded.broker import EmbeddedKafka
-from engine.kafka.embedded.process import ServiceProcess
+from engine.kafka.embedded.broker_process import BrokerProcess
 from engine.model.exit_status import EXIT_TRANSIENT
 from engine.wire.prctl import die_with_parent
 
@@ -42,7 +42,7 @@ def train(cache_dir: Path, on_progress: OnProgress = ignore_progress) -> Path:
         on_progress("training run for faster starts", 0, 0)
         main = service.argv.index(_MAIN)
         argv = (*service.argv[:main], f"-XX:AOTCacheOutput={made}", *service.argv[main:])
-        broker = ServiceProcess(replace(service, argv=argv), Path(scratch) / "logs" / "output.log")
+        broker = BrokerProcess(replace(service, argv=argv), Path(scratch) / "logs" / "output.log")
         try:
             broker.start()
             broker.wait_ready(_READY_TIMEOUT)

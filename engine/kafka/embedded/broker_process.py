@@ -1,6 +1,6 @@
-"""A service as a child process of ours: for tests, tools and ``engine kafka``.
+"""A broker as a child process of ours: for tests, tools and ``engine kafka``.
 
-The engine's supervisor runs services by itself and does not use this module.
+An engine's supervisor runs its broker as :class:`engine.supervisor.service_process.ServiceProcess`.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from engine.model.service import Service
 from engine.wire.prctl import dying_with_parent
 
 
-class ServiceProcess:
-    """One service, started and stopped by us. Used by one thread."""
+class BrokerProcess:
+    """One broker, started and stopped by us. Used by one thread."""
 
     def __init__(self, service: Service, output: Path) -> None:
         """Nothing happens yet.
@@ -117,14 +117,14 @@ def run_broker(
     cache_dir: Path,
     port: int | None = None,
     on_progress: OnProgress = ignore_progress,
-) -> Iterator[ServiceProcess]:
+) -> Iterator[BrokerProcess]:
     """A broker that is ready, and stopped in the end.
 
     Raises:
         EmbeddedKafkaError: it cannot be brought or started.
     """
     service = EmbeddedKafka(data_dir, cache_dir, port).prepare(on_progress)
-    broker = ServiceProcess(service, data_dir / "logs" / "output.log")
+    broker = BrokerProcess(service, data_dir / "logs" / "output.log")
     try:
         broker.start()
         broker.wait_ready()

@@ -1,8 +1,4 @@
-"""Delays for the supervisor's own programs, which are always started again."""
-
-from typing import Final
-
-_HEALTHY: Final = 10.0
+"""Delays for programs of our own, which are always started again. Pure."""
 
 
 class Backoff:
@@ -11,11 +7,13 @@ class Backoff:
     Args:
         first: seconds before the second try.
         most: no delay is longer.
+        healthy: seconds after which a run counts as healthy.
     """
 
-    def __init__(self, first: float = 0.1, most: float = 10.0) -> None:
+    def __init__(self, first: float = 0.1, most: float = 10.0, healthy: float = 10.0) -> None:
         self._first = first
         self._most = most
+        self._healthy = healthy
         self._failures = 0
         self._started = 0.0
 
@@ -25,7 +23,7 @@ class Backoff:
 
     def delay(self, now: float) -> float:
         """It ended; so long to wait before the next start."""
-        if now - self._started >= _HEALTHY:
+        if now - self._started >= self._healthy:
             self._failures = 0
         self._failures += 1
         if self._failures == 1:

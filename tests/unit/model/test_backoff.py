@@ -1,6 +1,6 @@
-"""Delays of the supervisor's own programs."""
+"""Delays of programs of our own."""
 
-from engine.supervisor.backoff import Backoff
+from engine.model.backoff import Backoff
 
 
 def delays_of(backoff: Backoff, lifetimes: list[float]) -> list[float]:
@@ -19,6 +19,10 @@ def test_the_first_restart_comes_at_once_and_then_delays_double_up_to_the_longes
 
 def test_a_healthy_run_makes_the_next_restart_come_at_once_again() -> None:
     assert delays_of(Backoff(first=1), [0.1, 0.1, 0.1, 60, 0.1]) == [0, 1, 2, 0, 1]
+
+
+def test_what_counts_as_healthy_is_the_programs_own() -> None:
+    assert delays_of(Backoff(first=1, healthy=60), [59, 59, 61, 59]) == [0, 1, 0, 1]
 
 
 def test_no_number_of_failures_overflows() -> None:
