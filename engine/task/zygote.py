@@ -91,7 +91,6 @@ def _rehearse() -> list[object]:
         rehearse()
     except Exception as error:  # noqa: BLE001 (tasks start without it, only slower)
         log_sequence.get_logger(__name__).warning("no rehearsal", error=repr(error))
-    gc.collect()
     return fill_holes()
 
 
