@@ -15,7 +15,12 @@ from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, worker_warnings
 from engine.storage.config_file import connector_files, read_connector_file
 from engine.supervisor.child import HANDOVER
-from engine.supervisor.instance import EXIT_ALREADY_RUNNING, AlreadyRunningError, DataDirError
+from engine.supervisor.instance import (
+    EXIT_ALREADY_RUNNING,
+    AlreadyRunningError,
+    DataDirError,
+    make_data_dir,
+)
 from engine.supervisor.launch import BOOT, HeadStart
 from engine.supervisor.settings import OutputLimits, Retention, Settings
 from engine.supervisor.start import PortTakenError, run
@@ -183,6 +188,7 @@ def _embedded_kafka(worker: Worker) -> tuple[Service, str | None]:
     from engine.kafka.embedded.artifacts import EmbeddedKafkaError  # noqa: PLC0415
     from engine.kafka.embedded.broker import EmbeddedKafka, read_node  # noqa: PLC0415
 
+    make_data_dir(worker.data_dir)  # the broker writes into it before anybody else does
     data_dir = worker.data_dir / "kafka"
     try:
         with show_progress() as on_progress:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -37,14 +38,15 @@ class Instance:
 
         Raises:
             AlreadyRunningError: somebody else holds the lock; nothing was touched.
-            DataDirError: the directory cannot be written.
+            DataDirError: the directory cannot be written, or somebody else could write there.
         """
         if handed is not None:
             self.lock_fd, self.epoch = handed
             return
-        try:
-            for name in (".", "tasks", "logs", "journal", "deaths", "offsets"):
-                (data_dir / name).mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_data_dir(data_dir)
+        with _usable(data_dir):
+            for name in ("tasks", "logs", "journal", "deaths", "offsets"):
+                (data_dir / name).mkdir(mode=0o750, exist_ok=True)
             self.lock_fd = _open_lock(data_dir)
             try:
                 _lock(self.lock_fd, data_dir)
@@ -53,11 +55,67 @@ class Instance:
             except (OSError, DataDirError):
                 os.close(self.lock_fd)
                 raise
-        except OSError as error:
-            raise DataDirError(
-                f"data directory {data_dir} cannot be used: {error.strerror or error}; "
-                "choose another with engine.data.dir"
-            ) from error
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make the directory unless it is there.
+
+    Raises:
+        DataDirError: it cannot be made, or somebody else could change what is in it.
+    """
+    with _usable(data_dir):
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        problem = intrusion(data_dir)
+    if problem is not None:
+        raise DataDirError(problem)
+
+
+def intrusion(data_dir: Path) -> str | None:
+    """How somebody else than this user could change what is in a directory, and what to do.
+
+    Below ``/tmp``, say, anybody can have made it before us, with links in it to files of ours. What
+    belongs to root is as safe as the machine, and who is in our group was let in by somebody.
+    """
+    for status in (data_dir.lstat(), data_dir.stat()):  # of a link, both
+        if status.st_uid not in (0, os.geteuid()):
+            owner, own = _user(status.st_uid), _user(os.geteuid())
+            return (
+                f"data directory {data_dir} belongs to {owner}, and this engine runs as {own}: run"
+                " it as its owner, choose another with engine.data.dir, or, if you trust what is in"
+                f" it, chown -hR {os.geteuid()} {data_dir}"
+            )
+    groups = {0, os.getegid(), *os.getgroups()}
+    if status.st_mode & stat.S_IWOTH:
+        others = "every user"
+    elif status.st_mode & stat.S_IWGRP and status.st_gid not in groups:
+        others = f"group {status.st_gid}, to which this engine's user does not belong,"
+    else:
+        return None
+    return (
+        f"data directory {data_dir} may be written by {others} (mode {status.st_mode & 0o7777:04o})"
+        f": choose another with engine.data.dir, or, if you trust what is in it, chmod go-w"
+        f" {data_dir}"
+    )
+
+
+def _user(uid: int) -> str:
+    import pwd  # noqa: PLC0415 (for people only)
+
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+@contextlib.contextmanager
+def _usable(data_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataDirError(
+            f"data directory {data_dir} cannot be used: {error.strerror or error}; "
+            "choose another with engine.data.dir"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.cli.doctor.finding import Finding, ok, problem, warning
+from engine.supervisor.instance import intrusion
 
 _LEAST_FREE: Final = 1 << 30
 _ALMOST_FULL: Final = 100 << 20
@@ -31,11 +32,19 @@ def data_directory(path: Path) -> Iterator[Finding]:
             f"chown -R engine: {path}, or choose another with engine.data.dir",
         )  # fmt: skip
         return
+    if path.exists() and (said := intrusion(path)) is not None and not _is_anothers(path):
+        said, _, remedy = said.partition(": ")
+        yield problem("data directory", said, remedy)
     yield judge_kind(place, _kind_of(place))
     usage = shutil.disk_usage(place)
     yield judge_space(place, usage.free, os.statvfs(place).f_favail)
     yield judge_sync(place, _sync_seconds(place))
     yield judge_databases(path, list(_damaged(path)))
+
+
+def _is_anothers(path: Path) -> bool:
+    """Whether we look, as root, at the directory of an engine that runs as another user."""
+    return os.geteuid() == 0 and path.lstat().st_uid != 0
 
 
 def judge_kind(path: Path, kind: str) -> Finding:

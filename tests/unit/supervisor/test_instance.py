@@ -4,11 +4,18 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from engine.supervisor.instance import AlreadyRunningError, DataDirError, Instance, held
+from engine.supervisor.instance import (
+    AlreadyRunningError,
+    DataDirError,
+    Instance,
+    held,
+    intrusion,
+)
 
 PROGRAM = """
 import sys
@@ -138,3 +145,78 @@ def test_a_directory_is_held_against_engines_and_no_run_is_counted(tmp_path: Pat
     with held(tmp_path), pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}"):
         Instance(tmp_path)
     assert run_once(tmp_path) == 2
+
+
+# ---- directories of others -----------------------------------------------------------------------
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can play two users")
+OTHER, THIRD = 60_001, 60_002
+
+
+def is_usable(data_dir: Path, uid: int, group: int) -> bool:
+    """Whether a process of another user can take the directory."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(uid)
+            Instance(data_dir)
+        except BaseException:  # noqa: BLE001 (nothing may pass into the parent's test)
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+@ROOT_ONLY
+def test_a_directory_of_another_user_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """Root, too: whoever owns it could put links into it."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o700)
+    os.chown(data_dir, OTHER, THIRD)
+    with pytest.raises(DataDirError) as caught:
+        Instance(data_dir)
+    assert str(caught.value) == (
+        f"data directory {data_dir} belongs to uid {OTHER}, and this engine runs as root (uid 0):"
+        " run it as its owner, choose another with engine.data.dir, or, if you trust what is in it,"
+        f" chown -hR 0 {data_dir}"
+    )
+    assert list(data_dir.iterdir()) == []
+
+
+@ROOT_ONLY
+def test_a_link_of_another_user_is_refused_wherever_it_leads(tmp_path: Path) -> None:
+    link, target = tmp_path / "link", tmp_path / "ours"
+    target.mkdir()
+    link.symlink_to(target)
+    assert intrusion(link) is None
+    os.lchown(link, OTHER, THIRD)
+    with pytest.raises(DataDirError, match=f"belongs to uid {OTHER}"):
+        Instance(link)
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o757, 0o1777])
+def test_a_directory_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    with pytest.raises(DataDirError, match=rf"by every user \(mode {mode:04o}\): .*chmod go-w"):
+        Instance(tmp_path)
+    tmp_path.chmod(0o750)
+    assert Instance(tmp_path).epoch == 1
+
+
+@ROOT_ONLY
+def test_a_group_may_write_when_it_is_ours(tmp_path: Path) -> None:
+    """Volumes of containers belong to root and to the group of whoever runs there."""
+    Instance(tmp_path)  # what another user's process could not import is there now
+    with tempfile.TemporaryDirectory() as folder:  # others cannot pass pytest's own
+        os.chmod(folder, 0o755)
+        data_dir = Path(folder) / "volume"
+        data_dir.mkdir()
+        os.chown(data_dir, 0, THIRD)
+        data_dir.chmod(0o2775)
+        with pytest.raises(DataDirError, match=f"by group {THIRD}, to which this engine's user"):
+            Instance(data_dir)
+        assert not is_usable(data_dir, OTHER, OTHER)
+        assert is_usable(data_dir, OTHER, THIRD)
+        assert (data_dir / "epoch").read_text() == "1\n"

@@ -143,6 +143,14 @@ def test_a_damaged_database_is_found_and_a_whole_one_is_not(tmp_path: Path) -> N
     assert "c.db: file is not a database" in by_check["databases"].text
 
 
+def test_a_directory_that_everybody_may_write_to_is_a_problem(tmp_path: Path) -> None:
+    assert next(iter(data_directory(tmp_path))).level is not Level.PROBLEM
+    tmp_path.chmod(0o777)
+    found = next(iter(data_directory(tmp_path)))
+    assert (found.check, found.level) == ("data directory", Level.PROBLEM)
+    assert "may be written by every user (mode 0777)" in found.text
+
+
 def test_a_directory_that_is_yet_to_be_made_is_judged_by_the_one_above(tmp_path: Path) -> None:
     found = list(data_directory(tmp_path / "not" / "yet"))
     assert str(tmp_path) in found[0].text
