@@ -30,7 +30,15 @@ def add_dead_letter_actions(
     )  # fmt: skip
     show = action("show", "all about one dead letter")
     _add_letter(show)
-    edit = action("edit", "change a dead letter; the original is kept beside it")
+    _add_edit(action("edit", "change a dead letter; the original is kept beside it"))
+    replayed = "send dead letters again, to the topics where their records were or were to go"
+    _add_replay(action("replay", replayed))
+    purge = action("purge", "take dead letters away for good")
+    _add_where(purge)
+    _add_all_and_dry_run(purge)
+
+
+def _add_edit(edit: argparse.ArgumentParser) -> None:
     _add_letter(edit)
     for side in ("key", "value"):
         given = edit.add_mutually_exclusive_group()
@@ -48,9 +56,9 @@ def add_dead_letter_actions(
         "--remove-header", action="append", default=[], metavar="NAME", help="take headers away"
     )
     edit.add_argument("--revert", action="store_true", help="back to the original")
-    replay = action(
-        "replay", "send dead letters again, to the topics where their records were or were to go"
-    )
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
     _add_where(replay)
     _add_all_and_dry_run(replay)
     replay.add_argument(
@@ -59,9 +67,6 @@ def add_dead_letter_actions(
     )  # fmt: skip
     replay.add_argument("--to", metavar="TOPIC", help="another topic instead")
     replay.add_argument("--rate", type=_number, metavar="N", help="at most N letters a second")
-    purge = action("purge", "take dead letters away for good")
-    _add_where(purge)
-    _add_all_and_dry_run(purge)
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:

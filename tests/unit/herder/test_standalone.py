@@ -1,57 +1,18 @@
 """A standalone herder over a supervisor that only says what a real one would say."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
-from engine.herder.herder import BadRequestError, ConnectorStateInfo, Herder, PlanFailedError
+from engine.herder.herder import BadRequestError, Herder
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Desire, Drop, RestartTask
+from engine.wire.herder_message import Desire, Drop
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
-from tests.unit.herder.running_herder import running, sample
-
-Scenario = Callable[[Herder, FakeSupervisor], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scenario], None]:
-    """Runs a scenario against a fresh herder."""
-
-    def run(scenario: Scenario, **worker: str) -> None:
-        async def playing() -> None:
-            supervisor = FakeSupervisor()
-            try:
-                async with running(supervisor, tmp_path, worker=worker) as herder:
-                    await scenario(herder, supervisor)
-            finally:
-                supervisor.close()
-
-        asyncio.run(playing())
-
-    return run
-
-
-async def create(herder: Herder, name: str = "c", **config: str) -> None:
-    await herder.put_connector_config(name, sample(**config), allow_replace=False)
-
-
-def told(status: ConnectorStateInfo) -> tuple[State, list[State]]:
-    return status.connector.state, [status.tasks[n].state for n in sorted(status.tasks)]
-
-
-async def wait_for(herder: Herder, connector: State, *tasks: State, name: str = "c") -> None:
-    async with asyncio.timeout(10):
-        while told(await herder.connector_status(name)) != (connector, list(tasks)):  # noqa: ASYNC110 (the loop itself is what must turn)
-            await asyncio.sleep(0.005)
-
-
-R, F, P, S = State.RUNNING, State.FAILED, State.PAUSED, State.STOPPED
+from tests.unit.herder.running_herder import sample
+from tests.unit.herder.scenario import P, R, S, Scenario, create, told, wait_for
 
 
 def test_a_created_connector_has_its_tasks_at_once_and_runs_soon(
@@ -286,192 +247,6 @@ def test_a_deleted_connector_is_gone_with_its_tasks(play: Callable[[Scenario], N
     play(scenario)
 
 
-@pytest.mark.parametrize("stage", ["start", "task_configs"])
-def test_a_connector_that_cannot_be_planned_stays_behind_failed(
-    play: Callable[[Scenario], None], stage: str
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        if stage == "start":
-            with pytest.raises(ConnectError, match="cannot start with"):
-                await create(herder, fail=stage)
-        else:
-            await create(herder, fail=stage)
-        status = await herder.connector_status("c")
-        assert told(status) == (F, [])
-        assert status.connector.trace is not None
-        assert status.connector.trace.startswith(f"ValueError: cannot {stage} with")
-        assert "Traceback" in status.connector.trace
-        await herder.stop_connector("c")
-        assert told(await herder.connector_status("c")) == (S, [])
-        await herder.patch_connector_config("c", {"fail": None})
-        await herder.resume_connector("c")
-        await wait_for(herder, R, R)
-
-    play(scenario)
-
-
-@pytest.mark.parametrize("key", ["refused.while", "broken.while"])
-def test_planning_that_fails_is_tried_again_by_itself(
-    play: Callable[[Scenario], None], tmp_path: Path, key: str
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        obstacle = tmp_path / "obstacle"
-        obstacle.touch()
-        with suppress(ConnectError):
-            await create(herder, **{key: str(obstacle)})
-        status = await herder.connector_status("c")
-        assert told(status) == (F, [])
-        assert "the catalogue cannot be read" in (status.connector.trace or "")
-        obstacle.unlink()
-        await wait_for(herder, R, R)
-
-    play(scenario)
-
-
-def test_tasks_go_on_as_they_were_while_a_new_plan_fails(
-    play: Callable[[Scenario], None], tmp_path: Path
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        obstacle = tmp_path / "obstacle"
-        await create(herder, **{"broken.while": str(obstacle)})
-        await wait_for(herder, R, R)
-        pids = supervisor.pids()
-        obstacle.touch()
-        await herder.patch_connector_config("c", {"shared": "new"})
-        assert told(await herder.connector_status("c")) == (F, [R])
-        assert supervisor.pids() == pids
-        obstacle.unlink()
-        await wait_for(herder, R, R)
-        await wait_until(lambda: supervisor.assignments[TaskId("c", 0)].config["shared"] == "new")
-
-    play(scenario)
-
-
-def test_more_tasks_than_allowed_make_the_connector_fail(
-    play: Callable[[Scenario], None],
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        await create(herder, tasks="2")
-        status = await herder.connector_status("c")
-        assert told(status) == (F, [])
-        assert "The connector c has generated 2 tasks, which is greater than 1" in (
-            status.connector.trace or ""
-        )
-        await herder.patch_connector_config("c", {"tasks.max.enforce": "false"})
-        await wait_for(herder, R, R, R)
-
-    play(scenario)
-
-
-def test_a_plugin_that_hangs_while_it_validates_hangs_nobody_else(
-    play: Callable[..., None],
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        hanging = asyncio.create_task(create(herder, "hung", hang="validate"))
-        await create(herder, "other")
-        assert not hanging.done()
-        with pytest.raises(
-            PlanFailedError,
-            match=r"plan hung did not answer in validate: deadline of 2 s exceeded",
-        ):
-            await hanging
-        assert await herder.connectors() == ["other"]
-
-    play(scenario, **{"engine.plan.timeout.ms": "2000"})
-
-
-def test_a_plugin_that_hangs_while_it_starts_leaves_a_failed_connector(
-    play: Callable[..., None],
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        with pytest.raises(PlanFailedError, match="did not answer in start"):
-            await create(herder, hang="start")
-        status = await herder.connector_status("c")
-        assert told(status) == (F, [])
-        assert "deadline of 1.5 s exceeded" in (status.connector.trace or "")
-        await herder.delete_connector("c")
-
-    play(scenario, **{"engine.plan.timeout.ms": "1500"})
-
-
-def test_a_plugin_that_kills_its_process_is_explained(play: Callable[[Scenario], None]) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        with pytest.raises(PlanFailedError, match="did not answer in validate: killed by SIGKILL"):
-            await create(herder, die="validate")
-
-    play(scenario)
-
-
-def test_a_restarted_task_gets_a_fresh_process(play: Callable[[Scenario], None]) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        await create(herder)
-        await wait_for(herder, R, R)
-        before = supervisor.pids()
-        await herder.restart_task(TaskId("c", 0))
-        assert (await herder.task_status(TaskId("c", 0))).state is State.RESTARTING
-        await wait_for(herder, R, R)
-        assert supervisor.pids() != before
-        with pytest.raises(NotFoundError, match="Task c-5 not found"):
-            await herder.restart_task(TaskId("c", 5))
-        with pytest.raises(NotFoundError, match="Unknown connector: nope"):
-            await herder.restart_task(TaskId("nope", 0))
-
-    play(scenario)
-
-
-def test_a_failed_task_shows_its_trace_and_only_it_is_restarted(
-    play: Callable[[Scenario], None],
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        await create(herder, tasks="2", **{"tasks.max": "2"})
-        await wait_for(herder, R, R, R)
-        supervisor.tell(TaskId("c", 1), "failed", condition="FAILED", trace="ValueError: no\nx")
-        await wait_for(herder, R, R, F)
-        assert (await herder.task_status(TaskId("c", 1))).trace == "ValueError: no\nx"
-        await herder.restart_connector("c")
-        assert told(await herder.connector_status("c")) == (R, [R, F])
-        status = await herder.restart_connector_and_tasks("c", only_failed=True, include_tasks=True)
-        assert told(status) == (R, [R, State.RESTARTING])
-        await wait_for(herder, R, R, R)
-        assert supervisor.named(RestartTask) == [RestartTask("c", 1)]
-
-    play(scenario)
-
-
-def test_a_task_that_waits_for_its_next_start_counts_as_failed(
-    play: Callable[[Scenario], None],
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        await create(herder)
-        await wait_for(herder, R, R)
-        supervisor.tell(TaskId("c", 0), "backoff", condition="BACKOFF", retry_in=60.0)
-        await wait_for(herder, R, State.RESTARTING)
-        await herder.restart_connector_and_tasks("c", only_failed=True, include_tasks=True)
-        await wait_for(herder, R, R)
-
-    play(scenario)
-
-
-def test_a_restart_of_everything_reads_restarting_and_then_running(
-    play: Callable[[Scenario], None],
-) -> None:
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        await create(herder)
-        await wait_for(herder, R, R)
-        before = supervisor.pids()
-        status = await herder.restart_connector_and_tasks(
-            "c", only_failed=False, include_tasks=True
-        )
-        assert told(status) == (State.RESTARTING, [State.RESTARTING])
-        assert told(await herder.connector_status("c")) == told(status)
-        await wait_for(herder, R, R)
-        assert supervisor.pids() != before
-        with pytest.raises(NotFoundError, match="Unknown connector: nope"):
-            await herder.restart_connector_and_tasks("nope", only_failed=True, include_tasks=True)
-
-    play(scenario)
-
-
 def test_unknown_connectors_are_answered_in_upstreams_words(
     play: Callable[[Scenario], None],
 ) -> None:
@@ -514,29 +289,3 @@ def test_a_source_without_offsets_has_none(play: Callable[[Scenario], None]) -> 
         assert await herder.connector_offsets("c") == ()
 
     play(scenario)
-
-
-def test_secrets_leave_the_plan_as_placeholders(play: Callable[..., None], tmp_path: Path) -> None:
-    secrets = tmp_path / "secrets.properties"
-    secrets.write_text("word=hunter22\n")
-
-    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
-        placeholder = f"${{file:{secrets}:word}}"
-        await create(herder, shared=placeholder)
-        await wait_for(herder, R, R)
-        assert dict(await herder.task_configs("c"))[TaskId("c", 0)]["shared"] == placeholder
-        assert supervisor.assignments[TaskId("c", 0)].config["shared"] == placeholder
-        with pytest.raises(ConnectError) as failed:
-            await create(herder, "d", shared=placeholder, fail="start")
-        assert str(failed.value) == f"cannot start with {placeholder}"
-        trace = (await herder.connector_status("d")).connector.trace or ""
-        assert "hunter22" not in trace
-
-    play(
-        scenario,
-        **{
-            "config.providers": "file",
-            "config.providers.file.class":
-                "org.apache.kafka.common.config.provider.FileConfigProvider",
-        },
-    )  # fmt: skip

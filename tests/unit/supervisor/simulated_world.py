@@ -8,12 +8,10 @@ import asyncio
 import collections
 import contextlib
 import os
-import selectors
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from unittest import mock
@@ -30,7 +28,7 @@ from engine.supervisor.log import Console, Log
 from engine.supervisor.settings import Settings
 from engine.supervisor.supervisor import Supervisor
 from engine.task.runtime import TaskRuntime
-from engine.wire.channel import MAX_MESSAGE_BYTES, Channel
+from engine.wire.channel import Channel
 from engine.wire.herder_message import (
     Ack,
     Desire,
@@ -48,161 +46,15 @@ from engine.wire.herder_message import (
 from engine.wire.sealed import seal, unseal
 from engine.wire.task_message import SupervisorToTask, TaskAssignment
 from engine.wire.zygote_message import Fork, Forked, ForkFailed, SupervisorToZygote, ZygoteReady
-
-FIRST_PID = 1 << 28
-"""No process of this machine has such a number: what is sent to it by mistake reaches nobody."""
+from tests.unit.supervisor.simulated_network import Link, close_all
+from tests.unit.supervisor.simulated_process import FIRST_PID, PlayedReaper, Process
+from tests.unit.supervisor.virtual_loop import VirtualLoop
 
 LOCK_PATIENCE, OBEYS_AFTER = 10.0, 0.2
 SUPERVISION = Supervision(
     RestartPolicy("always", delay=0.1, delay_max=1.0),
     Deadlines(start=20.0, stop=2.0, stop_max=3.0),
 )
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that never waits: when nothing is to be done, it is later at once."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        super().__init__(_VirtualSelector(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class _VirtualSelector(selectors.DefaultSelector):
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready and timeout:
-            self._loop.now += timeout
-        return ready
-
-
-@dataclass(eq=False)
-class Link:
-    """What two peers say to each other, on its way.
-
-    Attributes:
-        up: to the supervisor; data and descriptors, the oldest first.
-        down: from it.
-    """
-
-    inner: socket.socket
-    outer: socket.socket
-    up: collections.deque[tuple[bytes, list[int]]] = field(default_factory=collections.deque)
-    down: collections.deque[tuple[bytes, list[int]]] = field(default_factory=collections.deque)
-
-    def pump(self) -> None:
-        """Take up what was said."""
-        for sock, queue in ((self.inner, self.up), (self.outer, self.down)):
-            while True:
-                try:
-                    data, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE_BYTES, 8)
-                except OSError:
-                    break
-                if not data:
-                    if sock is self.outer:  # the supervisor is done with this peer
-                        self.inner.shutdown(socket.SHUT_WR)
-                    break
-                queue.append((data, fds))
-
-    def deliver(self, direction: str, *, again: bool = False) -> None:
-        """Let the oldest one through; it may come once more later."""
-        queue, sock = (self.up, self.outer) if direction == "up" else (self.down, self.inner)
-        data, fds = queue[0] if again else queue.popleft()
-        with contextlib.suppress(OSError):  # nobody listens any more
-            socket.send_fds(sock, [data], fds)
-        if not again:
-            _close(fds)
-
-    def lose(self, direction: str) -> None:
-        """The oldest one never arrives."""
-        _close((self.up if direction == "up" else self.down).popleft()[1])
-
-    def close(self) -> None:
-        """The peer is gone, with all that was under way."""
-        for _, fds in (*self.up, *self.down):
-            _close(fds)
-        self.up.clear()
-        self.down.clear()
-        self.inner.close()
-        self.outer.close()
-
-
-@dataclass(eq=False)
-class Process:
-    """One of the played processes."""
-
-    pid: int
-    kind: str
-    title: str = ""
-    generation: int = 0
-    link: Link | None = None
-    is_alive: bool = True
-    is_reaped: bool = False
-    is_stubborn: bool = False
-    has_lock: bool = False
-    is_paused: bool = False
-    waits_since: float = 0.0
-    status: ExitStatus = field(default_factory=ExitStatus)
-    channel: "Channel[Any] | None" = None
-    runtime: TaskRuntime | None = None
-
-    def __repr__(self) -> str:
-        return f"{self.title or self.kind} {self.pid - FIRST_PID}"
-
-
-class PlayedReaper:
-    """Ends of played processes; unknown ones wait while a fork is under way."""
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-        self._watched: dict[int, Callable[[ExitStatus], None]] = {}
-        self._pending = 0
-
-    def start(self, _on_orphan: Callable[[int], None]) -> None:
-        """Nothing to do."""
-
-    def watch(
-        self, pid: int, on_exit: Callable[[ExitStatus], None], *, kills_group: bool = False
-    ) -> int:
-        del kills_group
-        process = self._world.processes[pid]
-        if process.is_reaped:
-            raise ProcessLookupError(3, "No such process")
-        self._watched[pid] = on_exit
-        if not process.is_alive:
-            asyncio.get_running_loop().call_soon(self.ended, pid)
-        return pid
-
-    def is_watched(self, pid: int) -> bool:
-        return pid in self._watched
-
-    def fork_begins(self) -> None:
-        self._pending += 1
-
-    def fork_ends(self) -> None:
-        self._pending -= 1
-        if not self._pending:
-            self.reap()
-
-    def reap(self) -> None:
-        if not self._pending:
-            for process in self._world.processes.values():
-                if not process.is_alive and process.pid not in self._watched:
-                    process.is_reaped = True
-
-    def ended(self, pid: int) -> None:
-        on_exit = self._watched.pop(pid, None)
-        if on_exit is None:
-            self.reap()
-            return
-        self._world.processes[pid].is_reaped = True
-        on_exit(self._world.processes[pid].status)
 
 
 class World:
@@ -234,7 +86,7 @@ class World:
     def _played(self) -> Mapping[str, Any]:
         at = "engine.supervisor"
         return {
-            f"{at}.supervisor.Reaper": lambda: PlayedReaper(self),
+            f"{at}.supervisor.Reaper": lambda: PlayedReaper(self.processes),
             f"{at}.zygote.launch_zygote": lambda _fd: self._launch("zygote"),
             f"{at}.herder_process.launch_herder": lambda *_: self._launch("herder"),
             f"{at}.task_process.kill_strays": self._kill_strays,
@@ -365,7 +217,7 @@ class World:
         assert not watched or is_repeated, "asked for a second process beside one that lives"
         fate = self.fork_fates.popleft() if self.fork_fates else "good"
         if fate == "fails":
-            _close(fds)
+            close_all(fds)
             channel.send(ForkFailed(fork.token, "fork: Cannot allocate memory"))
             return
         process = self._process("task", title=fork.title, generation=fork.generation)
@@ -389,7 +241,7 @@ class World:
         process.runtime = TaskRuntime(assignment, process.generation, slot, process.channel)
         process.is_paused = assignment.start_paused
         process.waits_since = self.loop.now
-        _close([log_fd, config_fd, slot_fd])
+        close_all([log_fd, config_fd, slot_fd])
 
     def _task_turns(self, process: Process, runtime: TaskRuntime) -> None:
         if not process.has_lock:
@@ -420,7 +272,7 @@ class World:
         if received is None:
             return
         message, fds = received
-        _close(fds)
+        close_all(fds)
         match message:
             case Welcome():
                 self.reports.clear()
@@ -525,9 +377,3 @@ class World:
         supervisor._state_file.end()
         supervisor._records.close()
         os.close(supervisor._instance.lock_fd)
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for fd in descriptors:
-        with contextlib.suppress(OSError):
-            os.close(fd)

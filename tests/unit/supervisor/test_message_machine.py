@@ -24,7 +24,8 @@ from engine.model.exit_status import ExitStatus
 from engine.model.state import Condition
 from engine.wire.herder_message import RestartTask
 from engine.wire.task_message import PausedChanged, Ready, TaskCondition
-from tests.unit.supervisor.simulated_world import Process, World
+from tests.unit.supervisor.simulated_process import Process
+from tests.unit.supervisor.simulated_world import World
 
 NUMBERS = st.integers(0, 2)
 CALM = 150.0
