@@ -1,17 +1,15 @@
 """A herder's line to its supervisor: messages in batches, a queue for what cannot be sent yet."""
 
 import asyncio
-import collections
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from engine.wire.channel import Channel, UnsendableError
+from engine.wire.channel import Channel, UnsendableError, close_all
 from engine.wire.herder_message import SupervisorToHerder
 from engine.wire.log_sequence import get_logger
+from engine.wire.outbox import Outbox
 
 Received = tuple[SupervisorToHerder, list[int]]
 """A message and its descriptors, which belong to whoever takes it."""
@@ -37,38 +35,24 @@ class SupervisorLink:
         self._channel = channel
         self._on_messages = on_messages
         self._on_end = on_end
-        self._waiting: collections.deque[tuple[msgspec.Struct, Sequence[int]]] = collections.deque()
+        self._outbox = Outbox(channel, self._lost, self._broken)
         self._is_open = True
         channel.sock.settimeout(0.0)
         asyncio.get_running_loop().add_reader(channel.fileno(), self._read)
 
     def send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
         """Send now or when the supervisor reads again, in order; the descriptors are given away."""
-        if not self._is_open:
-            _close(descriptors)
-            return
-        self._waiting.append((message, descriptors))
-        if len(self._waiting) == 1:
-            self._write()
+        if self._is_open:
+            self._outbox.send(message, descriptors)
+        else:
+            close_all(descriptors)
 
-    def _write(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            message, descriptors = self._waiting[0]
-            try:
-                self._channel.send(message, descriptors)
-            except BlockingIOError:
-                loop.add_writer(self._channel.fileno(), self._write)
-                return
-            except UnsendableError as error:
-                get_logger(__name__).error("message not sent", error=str(error))
-            except OSError:
-                self.close()
-                self._on_end()
-                return
-            self._waiting.popleft()
-            _close(descriptors)
-        loop.remove_writer(self._channel.fileno())
+    def _lost(self, error: UnsendableError) -> None:
+        get_logger(__name__).error("message not sent", error=str(error))
+
+    def _broken(self) -> None:
+        self.close()
+        self._on_end()
 
     def _read(self) -> None:
         received: list[Received] = []
@@ -90,8 +74,7 @@ class SupervisorLink:
         if received and not self._is_taken(received):
             is_over = True
         if is_over and self._is_open:
-            self.close()
-            self._on_end()
+            self._broken()
 
     def _is_taken(self, received: Sequence[Received]) -> bool:
         """False after a failure: what came behind is lost to us, but a new herder is told all."""
@@ -107,15 +90,6 @@ class SupervisorLink:
         if not self._is_open:
             return
         self._is_open = False
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._channel.fileno())
-        loop.remove_writer(self._channel.fileno())
+        asyncio.get_running_loop().remove_reader(self._channel.fileno())
+        self._outbox.close()
         self._channel.close()
-        while self._waiting:
-            _close(self._waiting.popleft()[1])
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for fd in descriptors:
-        with contextlib.suppress(OSError):
-            os.close(fd)

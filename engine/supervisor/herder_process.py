@@ -20,6 +20,7 @@ from engine.supervisor.room import Room
 from engine.supervisor.settings import Settings
 from engine.wire.channel import Channel, UnsendableError
 from engine.wire.herder_message import HerderToSupervisor, TaskEvent
+from engine.wire.outbox import Outbox
 
 _MOST_WAITING: Final = 20_000
 
@@ -51,7 +52,7 @@ class HerderProcess:
         self._log = log
         self._reaper = reaper
         self._channel: Channel[HerderToSupervisor] | None = None
-        self._waiting: collections.deque[tuple[msgspec.Struct, Sequence[int]]] = collections.deque()
+        self._outbox: Outbox | None = None
         self._unacknowledged: collections.deque[TaskEvent] = collections.deque(maxlen=_MOST_WAITING)
         self._first = head_start.herder if head_start else None
         pipe = head_start.herder_output if head_start else None
@@ -101,8 +102,8 @@ class HerderProcess:
         self.pid = launched.pid
         self._reaper.watch(self.pid, self._exited, kills_group=True)
         self._channel = Channel(launched.sock, HerderToSupervisor)
+        self._outbox = Outbox(self._channel, self._lost, lambda: None)  # the reader hears the end
         loop.add_reader(launched.sock.fileno(), self._receive)
-        self._waiting.clear()
         self._on_connected()
         for event in self._unacknowledged:
             self._send(event)
@@ -114,33 +115,15 @@ class HerderProcess:
         self._send(message, descriptors)
 
     def _send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
-        if self._channel is None:
+        if self._outbox is None:
             return
-        self._waiting.append((message, [os.dup(fd) for fd in descriptors]))
-        if len(self._waiting) == 1:
-            self._flush()
-        elif len(self._waiting) > _MOST_WAITING:
+        self._outbox.send(message, [os.dup(fd) for fd in descriptors])
+        if len(self._outbox) > _MOST_WAITING:
             self._log.error("the herder does not read; it is killed", pid=self.pid)
             self.kill()
 
-    def _flush(self) -> None:
-        if self._channel is None:
-            return
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            message, descriptors = self._waiting[0]
-            try:
-                self._channel.send(message, descriptors)
-            except BlockingIOError:
-                loop.add_writer(self._channel.fileno(), self._flush)
-                return
-            except OSError:
-                break
-            except UnsendableError as error:  # it would keep all that is behind it
-                self._log.error("a message to the herder is lost", error=str(error))
-            self._waiting.popleft()
-            _close(descriptors)
-        loop.remove_writer(self._channel.fileno())
+    def _lost(self, error: UnsendableError) -> None:
+        self._log.error("a message to the herder is lost", error=str(error))
 
     def acknowledged(self, seq: int) -> None:
         """Events up to this one need not be told again."""
@@ -167,15 +150,12 @@ class HerderProcess:
         return True
 
     def _disconnect(self) -> None:
-        if self._channel is None:
+        if self._channel is None or self._outbox is None:
             return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._channel.fileno())
-        loop.remove_writer(self._channel.fileno())
+        asyncio.get_running_loop().remove_reader(self._channel.fileno())
+        self._outbox.close()
         self._channel.close()
-        self._channel = None
-        while self._waiting:
-            _close(self._waiting.popleft()[1])
+        self._channel = self._outbox = None
 
     def _exited(self, status: ExitStatus) -> None:
         was_ready, self.is_ready = self.is_ready, False
@@ -230,8 +210,3 @@ class HerderProcess:
     def close(self) -> None:
         """Give everything back; the herder has ended."""
         self._output.close()
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for fd in descriptors:
-        os.close(fd)

@@ -44,6 +44,7 @@ from engine.supervisor.task_watch import TaskWatch
 from engine.supervisor.ticker import Ticker
 from engine.supervisor.upgrade import Upgrade
 from engine.supervisor.zygote import Zygote
+from engine.wire.channel import close_all
 from engine.wire.herder_message import (  # fmt: skip
     Ack,
     Desire,
@@ -337,7 +338,7 @@ class Supervisor:
             case Ack(seq):
                 self._herder.acknowledged(seq)
             case _ if self._stopping is not None:
-                _close(descriptors)
+                close_all(descriptors)
             case Desire():
                 self._desire(message, descriptors)
             case Plan():
@@ -371,7 +372,7 @@ class Supervisor:
         task = self._tasks.get(task_id)
         if task is None and not self._room.is_left():
             self._room.refuse(task_id)
-            _close(descriptors)
+            close_all(descriptors)
             return
         if task is None:
             task = self._tasks[task_id] = self._new_task(task_id)
@@ -407,7 +408,7 @@ class Supervisor:
 
     def _plan(self, message: Plan, descriptors: list[int]) -> None:
         if not self._room.is_left():
-            _close(descriptors)
+            close_all(descriptors)
             self._herder.send(PlanEnded(message.token, "the supervisor has no descriptors left"))
             return
         if self._plan_output is None:
@@ -487,8 +488,3 @@ def _say(problem: str) -> None:
     text = problem.replace("\n", "\n  ")
     with contextlib.suppress(OSError):
         os.write(2, f"engine: {text}\n".encode("utf-8", "backslashreplace"))
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for fd in descriptors:
-        os.close(fd)

@@ -93,12 +93,12 @@ class Channel(Generic[M]):
             data, ancillary = self._receive()
         descriptors = _descriptors(ancillary)
         if not data:
-            _close(descriptors)
+            close_all(descriptors)
             return None
         try:
             return self._decoder.decode(data), descriptors
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            _close(descriptors)
+            close_all(descriptors)
             raise msgspec.DecodeError(str(error)) from error
 
     def _receive(self) -> tuple[bytes, Sequence[tuple[int, int, bytes]]]:
@@ -120,7 +120,8 @@ def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
     return list(found)
 
 
-def _close(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close them, as far as they are open."""
     for fd in descriptors:
         with contextlib.suppress(OSError):
             os.close(fd)
