@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from engine.model.death import Death, death_of
 from engine.model.exit_status import ExitStatus
@@ -39,9 +39,7 @@ from engine.model.lifecycle_event import (
     TimedOut,
     Timer,
 )  # fmt: skip
-from engine.model.limits import NO_LIMITS
 from engine.model.slot import SLOT_BYTES, Slot
-from engine.model.state import Condition
 from engine.model.task_id import TaskId
 from engine.model.task_memory import TaskMemory, is_same, recalled
 from engine.model.task_state import TaskState
@@ -54,6 +52,7 @@ from engine.supervisor.own_errors import tell
 from engine.supervisor.stacks import Stacks
 from engine.supervisor.task_limits import TaskLimits
 from engine.supervisor.task_process import Listeners, Makers, TaskProcess
+from engine.supervisor.task_report import report_of
 from engine.wire.channel import shorten
 from engine.wire.herder_message import TaskReport  # fmt: skip
 from engine.wire.task_message import (  # fmt: skip
@@ -68,9 +67,6 @@ from engine.wire.task_message import (  # fmt: skip
     TaskCondition,
     TaskToSupervisor,
 )
-
-_LONGEST_TRACE: Final = 32 * 1024
-"""There are messages with a trace, a death and its stacks."""
 
 
 class Host(Makers, Protocol):
@@ -372,32 +368,8 @@ class SupervisedTask:
 
     def report(self) -> TaskReport:
         """All that is known, for the herder."""
-        state = self.state
-        now = asyncio.get_running_loop().time()
-        return TaskReport(
-            connector=self.id.connector,
-            task=self.id.task,
-            generation=state.generation,
-            condition=state.condition,
-            config_hash=state.process_hash,
-            pid=self.pid,
-            reason=state.reason,
-            trace=self._told_trace(),
-            note="; ".join(filter(None, (state.stall, state.note))) or None,
-            restarts=state.restarts,
-            retry_in=None if state.retry_at is None else max(0.0, state.retry_at - now),
-            exit_code=state.exit_code,
-            failed_because=state.failed_because if state.condition is Condition.FAILED else None,
-            limits=state.limits if state.limits != NO_LIMITS else None,
-            confined=self._limits.controllers,
-        )
-
-    def _told_trace(self) -> str | None:
-        """Empty where the death says the same: there are messages with both."""
-        trace = self.state.trace
-        if trace and self.death is not None and trace == self.death.trace:
-            return ""
-        return shorten(trace, _LONGEST_TRACE) if trace else None
+        now, confined = asyncio.get_running_loop().time(), self._limits.controllers
+        return report_of(self.id, self.state, self.pid, self.death, confined, now)
 
     def whereabouts(self) -> str:
         """What a process is at that does not end."""
