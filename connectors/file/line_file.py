@@ -58,6 +58,7 @@ class LineFile:
         self._fd = -1
         self._born = 0.0
         self._is_ours = False
+        self._is_named = True  # on disk; a file that we have just opened may be a new one
 
     def open(self) -> None:
         """Open the file, or make it, and mend a torn last line.
@@ -91,6 +92,9 @@ class LineFile:
         """Wait until everything is on disk, when that is asked for."""
         if self._does_sync and self._fd >= 0:
             self._sync_file()
+            if not self._is_named:
+                self._sync_directory()
+                self._is_named = True
 
     def close(self) -> None:
         """Close the file."""
@@ -121,7 +125,10 @@ class LineFile:
                 if is_new:
                     self._adopt()
                 return size
-            self.close()  # rolled, moved or removed: another file is meant by now
+            # rolled, moved or removed: another file is meant by now
+            if self._does_sync:
+                self._sync_file()
+            self.close()
         raise RetriableError(f"file {self._path} is replaced all the time")
 
     def _lock(self) -> None:
@@ -145,7 +152,7 @@ class LineFile:
     def _open_path(self) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         fd = os.open(self._path, flags, 0o666)
-        self._is_ours = False
+        self._is_ours, self._is_named = False, False
         return fd
 
     def _current_size(self) -> int | None:
@@ -234,7 +241,7 @@ class LineFile:
             self._sync_file()
         os.rename(self._path, target)
         if self._does_sync:
-            _sync_directory(target)
+            self._sync_directory()
         log.info("file %s was rolled to %s", self._path, target)
         self.close()
         return self._acquire()
@@ -249,10 +256,29 @@ class LineFile:
         try:
             os.fsync(self._fd)
         except OSError as error:
-            raise ConnectError(
-                f"file {self._path} could not be brought to disk ({error.strerror}); "
-                "what was written since the last commit is written again"
-            ) from error
+            raise self._not_on_disk(error) from error
+
+    def _sync_directory(self) -> None:
+        """Bring the names of its files to disk, where the file system can.
+
+        Raises:
+            ConnectError: they may not be there.
+        """
+        try:
+            fd = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise self._not_on_disk(error) from error
+
+    def _not_on_disk(self, error: OSError) -> ConnectError:
+        return ConnectError(
+            f"file {self._path} could not be brought to disk ({error.strerror}); "
+            "what was written since the last commit is written again"
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -267,11 +293,3 @@ class LineFile:
             raise RetriableError(
                 f"file {self._path} cannot be written: {error.strerror}"
             ) from error
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

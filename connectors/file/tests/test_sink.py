@@ -320,8 +320,84 @@ def test_flush_brings_the_file_to_disk_only_when_asked(
     sink = start(**{"engine.file.fsync": "true"})
     sink.put(["a"])
     sink.flush()
-    assert len(synced) == 1
+    assert len(synced) == 2  # the file and its directory
     assert sink.context.busy_seconds
+
+
+class Synced:
+    """Files and directories that were brought to disk, by inode, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inodes: list[int] = []
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self._sync)
+
+    def _sync(self, fd: int) -> None:
+        self.inodes.append(os.fstat(fd).st_ino)
+        self._fsync(fd)
+
+
+def test_a_file_that_somebody_else_rotates_is_brought_to_disk_before_it_is_let_go(
+    out: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = start(**{"engine.file.fsync": "true"})
+    sink.put(["written and not flushed"])
+    synced, old = Synced(monkeypatch), out.stat().st_ino
+    out.rename(out.with_suffix(".1"))
+    sink.put(["in the next file"])
+    assert old in synced.inodes
+    sink.flush()
+    assert out.stat().st_ino in synced.inodes
+
+
+def test_the_name_of_a_new_file_is_brought_to_disk_with_it_and_once(
+    out: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, folder = Synced(monkeypatch), out.parent.stat().st_ino
+    sink = start(**{"engine.file.fsync": "true", "engine.file.roll.bytes": 10})
+    sink.put(["a"])
+    sink.flush()
+    sink.flush()
+    file = out.stat().st_ino
+    assert synced.inodes == [file, folder, file]
+
+    sink.put(["long enough to roll"])
+    del synced.inodes[:]
+    sink.flush()
+    assert synced.inodes == [out.stat().st_ino, folder]
+
+
+def test_a_file_system_whose_directories_cannot_be_brought_to_disk_will_do(
+    out: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, folder = os.fsync, out.parent.stat().st_ino
+
+    def refuse(fd: int) -> None:
+        if os.fstat(fd).st_ino == folder:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    sink = start(**{"engine.file.fsync": "true"})
+    sink.put(["a"])
+    sink.flush()
+
+
+def test_a_directory_that_is_not_brought_to_disk_ends_the_task(
+    out: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, folder = os.fsync, out.parent.stat().st_ino
+
+    def fail(fd: int) -> None:
+        if os.fstat(fd).st_ino == folder:
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    sink = start(**{"engine.file.fsync": "true"})
+    sink.put(["a"])
+    with pytest.raises(ConnectError, match=r"could not be brought to disk \(Input/output"):
+        sink.flush()
 
 
 def test_a_failed_fsync_ends_the_task(
