@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kafka.embedded.process import run_broker
+from engine.kafka.embedded.broker_process import run_broker
 from tests.system.running_engine import wait_for
 
 ROOT = Path(__file__).parents[2]
