@@ -28,6 +28,8 @@ _HANGING: Final = 10
 _GRACE: Final = 5.0  # the default of task.shutdown.graceful.timeout.ms
 _PATIENT: Final = {"engine.heartbeat.timeout.ms": "600000"}
 _KILLED_AT_ONCE: Final = 50
+_AT_FIRST: Final = 10
+"""Restarts of each task before the first look: the state file is written anew for the first time."""
 _FLOOD: Final = 100_000_000
 _FLOOD_SECONDS: Final = 20.0
 
@@ -116,7 +118,7 @@ def stop_figures(brokers: str, count: int) -> list[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Belongings:
-    """What the engine holds for itself while its tasks run; least of some looks."""
+    """What the engine holds for itself while its tasks run."""
 
     descriptors: int
     zombies: int
@@ -126,14 +128,20 @@ class Belongings:
 
     @classmethod
     def of(cls, worker: Worker) -> "Belongings":
-        """Take stock; spare processes come and go meanwhile, so the least of some looks counts."""
+        """Take stock, in some looks.
+
+        Spare processes come and go meanwhile, so the least counts; but the most of the series,
+        which a task that has just begun has not all of.
+        """
         looks = []
         for _ in range(10):
             pause(0.3)
             looks.append(cls._look(worker))
         columns = zip(*looks, strict=True)
-        descriptors, zombies, series, files, mib = (min(column) for column in columns)
-        return cls(int(descriptors), int(zombies), int(series), int(files), mib)
+        descriptors, zombies, series, files, mib = columns
+        return cls(
+            int(min(descriptors)), int(min(zombies)), int(max(series)), int(min(files)), min(mib)
+        )
 
     @staticmethod
     def _look(worker: Worker) -> tuple[float, ...]:
@@ -164,7 +172,7 @@ def restart_figures(brokers: str, restarts: int) -> list[Figure]:
     """What is left of many restarts. Some come before the first look: they make what stays."""
     count = min(_KILLED_AT_ONCE, max(1, restarts // 5))
     with running(brokers, sources(count), RESTARTS) as worker:
-        kill_times(worker, count, 2 * count)
+        kill_times(worker, count, _AT_FIRST * count)
         before, scrape_before = Belongings.of(worker), scrape_median(worker)
         started = time.monotonic()
         kill_times(worker, count, restarts)
