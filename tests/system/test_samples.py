@@ -42,7 +42,7 @@ def test_kafka_connects_samples_run_unmodified(tmp_path: Path) -> None:
     who = "" if os.geteuid() == 0 else "--map-root-user"
     ends = "--pid --fork --kill-child --mount-proc"  # with the first process all others end
     alone = f"unshare {who} --net --mount {ends} sh -c".split()
-    mount = f'mount -t tmpfs tmpfs {STATE} && exec "$0" "$@"'
+    mount = f'mount -t tmpfs -o mode=700 tmpfs {STATE} && exec "$0" "$@"'
     pytest_inside = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp"]
     tests = [*pytest_inside, str(tmp_path / "inside"), "tests/system/samples.py"]
     with existing(STATE):
