@@ -1,6 +1,5 @@
 """The guide's connector does what the guide says."""
 
-import re
 import sqlite3
 import tomllib
 import types
@@ -12,12 +11,7 @@ import pytest
 
 from engine.api import ConfigError, Offset, Partition, RetriableError
 from engine.model.config_file import parse_connector_file
-
-GUIDE = Path(__file__).parents[3] / "docs" / "connector-guide.md"
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+from tests.unit.docs.guide import GUIDE, blocks
 
 
 class Context:
