@@ -75,18 +75,15 @@ class SourceCommit:
             self._life.log.warning("dead letters are not kept yet; offsets are committed later")
             return False
         slot.enter("commit", time.monotonic_ns())
-        if not self._is_stored():
+        if not self._is_stored(began):
             return False
         self._tell_task()
-        took = time.monotonic_ns() - began
-        slot.add("commit_ns", took)
-        slot.raise_to("commit_ns_max", took)
         return True
 
     def commit_if_drained(self) -> None:
         """Commit without waiting, if there is something to commit and nothing on its way."""
         if self._producer.queued == 0 and self._pending and self._errors.are_kept(0.0):
-            self._is_stored()
+            self._is_stored(time.monotonic_ns())
 
     def _tell_task(self) -> None:
         try:
@@ -107,8 +104,12 @@ class SourceCommit:
                 return False  # the last commit waits as long as there is time
         return False
 
-    def _is_stored(self) -> bool:
-        """Store what is pending; offsets that cannot be stored now wait for the next commit."""
+    def _is_stored(self, began: int) -> bool:
+        """Store what is pending; offsets that cannot be stored now wait for the next commit.
+
+        Args:
+            began: when this commit did, in nanoseconds; one that stores nothing is not timed.
+        """
         slot = self._slot
         if not self._pending:
             slot.add("commit_skips", 1)
@@ -125,6 +126,9 @@ class SourceCommit:
         self._life.conditions.say("offsets", None)
         self._committed.add(self._pending.values())
         self._pending.clear()
+        now = time.monotonic_ns()
         slot.add("commits", 1)
-        slot["last_commit_ns"] = time.monotonic_ns()
+        slot.add("commit_ns", now - began)
+        slot.raise_to("commit_ns_max", now - began)
+        slot["last_commit_ns"] = now
         return True

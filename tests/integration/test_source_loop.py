@@ -286,6 +286,24 @@ def test_a_failed_poll_is_a_failed_task_whose_offsets_are_committed(
     assert task.stopped
 
 
+def test_only_commits_that_store_something_are_timed(
+    kafka: str, topic: str, name: str, tmp_path: Path
+) -> None:
+    task = ListSource(topic, [[b"a"]])
+    driver = LoopDriver(
+        tmp_path, task, worker=worker(kafka, **{"offset.flush.interval.ms": "10"}),
+        config=config(name),
+    ).start().ready()  # fmt: skip
+    wait_until(lambda: driver.slot["commits"] == 1)
+    skips = driver.slot["commit_skips"]
+    wait_until(lambda: driver.slot["commit_skips"] > skips)
+    timed = driver.slot["commit_ns"]
+    assert timed == driver.slot["commit_ns_max"] > 0
+    wait_until(lambda: driver.slot["commit_skips"] > skips + 10)
+    driver.stop()
+    assert driver.slot["commit_ns"] == timed
+
+
 class CannotCommit(ListSource):
     def commit(self) -> None:
         super().commit()
