@@ -29,7 +29,7 @@ _GRACE: Final = 5.0  # the default of task.shutdown.graceful.timeout.ms
 _PATIENT: Final = {"engine.heartbeat.timeout.ms": "600000"}
 _KILLED_AT_ONCE: Final = 50
 _AT_FIRST: Final = 10
-"""Restarts of each task before the first look: the state file is written anew for the first time."""
+"""Restarts of each task before the first look, by which the state file has been written anew."""
 _FLOOD: Final = 100_000_000
 _FLOOD_SECONDS: Final = 20.0
 
