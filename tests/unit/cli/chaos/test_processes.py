@@ -45,4 +45,4 @@ def test_a_pid_that_has_ended_is_nobody() -> None:
 
 def test_a_child_is_found_by_its_command_line(child: "subprocess.Popen[bytes]") -> None:
     assert child_with(os.getpid(), "engine: task x-0") == child.pid
-    assert child_with(os.getpid(), "kafka.Kafka") is None
+    assert child_with(os.getpid(), "engine: task y-0") is None
