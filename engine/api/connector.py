@@ -75,11 +75,15 @@ class SourceConnector(Connector):
     def alter_offsets(
         self, config: Mapping[str, str], offsets: Mapping[str, tuple[Partition, Offset | None]]
     ) -> bool:
-        """Check offsets that somebody wants to set; True when they were also set elsewhere.
+        """Check offsets that somebody wants to set; True when nothing is left to be done by hand.
+
+        Called on an instance that was never started, while the connector is STOPPED, before they
+        are stored. What is raised refuses them; NotImplementedError refuses all that may come.
 
         Args:
             config: the connector's configuration.
-            offsets: partition as JSON → (partition, new offset or None to remove it).
+            offsets: partition as JSON → (partition, new offset or None to forget it). The
+                partition is None where a request names none.
         """
         del config, offsets
         return False
@@ -91,6 +95,6 @@ class SinkConnector(Connector):
     def alter_offsets(
         self, config: Mapping[str, str], offsets: Mapping[TopicPartition, int | None]
     ) -> bool:
-        """Check offsets that somebody wants to set; True when they were also set elsewhere."""
+        """The same for a sink, whose offsets are those of its consumer group."""
         del config, offsets
         return False

@@ -14,6 +14,7 @@ from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState, ZygoteSeen
+from engine.wire.plan_message import OffsetChange
 
 
 class BadRequestError(ConnectError):
@@ -216,6 +217,21 @@ class Herder(Protocol):
 
     async def connector_offsets(self, name: str) -> Sequence[tuple[Mapping[str, Any], Any]]:
         """Committed offsets: (partition, offset) pairs in upstream's form."""
+
+    async def change_offsets(self, name: str, changes: Sequence[OffsetChange] | None) -> bool:
+        """Set committed offsets of a connector that is STOPPED, or forget all of them.
+
+        Args:
+            name: the connector's.
+            changes: partitions and their new offsets, None to forget one; None to forget all.
+
+        Returns:
+            Whether the connector itself took part in it.
+
+        Raises:
+            BadRequestError: it is not STOPPED, tasks of it are left, or these are no offsets.
+            ConnectError: the connector or the cluster refuses.
+        """
 
     async def dead_letters(self, name: str, request: LettersRequest) -> Mapping[str, Any]:
         """Look at a connector's dead letters, or do something to them."""

@@ -19,7 +19,14 @@ from engine.herder.herder import PlanFailedError
 from engine.model.letter_request import LettersRequest
 from engine.wire.channel import Channel
 from engine.wire.herder_message import Plan
-from engine.wire.plan_message import PlanAnswer, PlanDone, PlanRequest, PlanStage, PlanToHerder
+from engine.wire.plan_message import (
+    OffsetChange,
+    PlanAnswer,
+    PlanDone,
+    PlanRequest,
+    PlanStage,
+    PlanToHerder,
+)
 from engine.wire.sealed import seal, unseal
 
 Send = Callable[[msgspec.Struct, Sequence[int]], None]
@@ -55,7 +62,8 @@ class _Wish(msgspec.Struct, eq=False):
     action: str
     config: Mapping[str, str | None]
     title: str
-    letters: LettersRequest | None
+    letters: LettersRequest | None = None
+    offsets: tuple[OffsetChange, ...] | None = None
     answer: asyncio.Future[PlanAnswer] = msgspec.field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -92,13 +100,14 @@ class PlanClient:
         config: Mapping[str, str | None],
         title: str,
         letters: LettersRequest | None = None,
+        offsets: tuple[OffsetChange, ...] | None = None,
     ) -> PlanAnswer:
         """The child's answer.
 
         Raises:
             PlanDiedError: the child died, or did not answer in time.
         """
-        wish = _Wish(action, config, title, letters)
+        wish = _Wish(action, config, title, letters, offsets)
         self._waiting.append(wish)
         self._pump_soon()
         try:
@@ -136,8 +145,9 @@ class PlanClient:
         token, first = next(self._tokens), wishes[0]
         more = tuple(dict(wish.config) for wish in wishes[1:])
         request = PlanRequest(
-            first.action, self._worker, dict(first.config), self._data_dir, first.letters, more
-        )
+            first.action, self._worker, dict(first.config), self._data_dir, first.letters,
+            first.offsets, more,
+        )  # fmt: skip
         title = f"{first.title} and {len(more)} more" if more else first.title
         try:
             ours, theirs = Channel.pair()

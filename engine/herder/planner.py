@@ -12,7 +12,7 @@ from engine.herder.plan_client import PlanClient, PlanDiedError
 from engine.model.letter_request import LettersRequest
 from engine.storage.config_store import StoredPlan
 from engine.wire.log_sequence import get_logger
-from engine.wire.plan_message import PlanAnswer, PlannedKey, PlanProblem
+from engine.wire.plan_message import OffsetChange, PlanAnswer, PlannedKey, PlanProblem
 
 _AFTER_VALIDATION = ("start", "task_configs")
 _LONGEST_TITLE = 200
@@ -107,6 +107,14 @@ class Planner:
             await self._ask("offsets", config, f"offsets of {config['name']}"[:_LONGEST_TITLE])
         ).offsets
 
+    async def change_offsets(
+        self, config: Mapping[str, str], changes: Sequence[OffsetChange] | None
+    ) -> bool:
+        """Set offsets of a connector without tasks, or forget all; whether it took part in it."""
+        title = f"change of offsets of {config['name']}"[:_LONGEST_TITLE]
+        wanted = None if changes is None else tuple(changes)
+        return (await self._ask("alter_offsets", config, title, offsets=wanted)).is_told
+
     async def dead_letters(
         self, config: Mapping[str, str], request: LettersRequest
     ) -> Mapping[str, Any]:
@@ -127,8 +135,9 @@ class Planner:
         config: Mapping[str, str | None],
         title: str,
         letters: LettersRequest | None = None,
+        offsets: tuple[OffsetChange, ...] | None = None,
     ) -> PlanAnswer:
-        answer = await self._client.run(action, config, title, letters)
+        answer = await self._client.run(action, config, title, letters, offsets)
         if answer.problem is not None:
             raise _error(answer.problem)
         return answer

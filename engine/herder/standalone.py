@@ -31,6 +31,7 @@ from engine.model.letter_request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.herder_message import Reloaded, SupervisorSample, UpgradeState
+from engine.wire.plan_message import OffsetChange
 
 _UNKNOWN = "Unknown connector: {}"
 _LONGEST_NAME = 4096
@@ -157,6 +158,10 @@ class StandaloneHerder:
         )
 
     # ---- changing -----------------------------------------------------------------------------
+
+    async def change_offsets(self, name: str, changes: Sequence[OffsetChange] | None) -> bool:
+        """See the protocol."""
+        return await self._background.finish(self._connectors.change_offsets(name, changes))
 
     async def set_log_level(self, connector: str | None, logger: str, level: str) -> Sequence[str]:
         """See the protocol."""

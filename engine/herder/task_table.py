@@ -174,6 +174,10 @@ class TaskTable:
             self._changed.clear()
             await self._changed.wait()
 
+    def has_any(self, connector: str) -> bool:
+        """Whether the supervisor knows a task of the connector; its process may still live."""
+        return any(task.connector == connector for task in (*self._reports, *self._leaving))
+
     def counters(self) -> list[TaskCounters]:
         """Every task's, in no order."""
         found = []

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,9 +23,14 @@ from engine.storage.config_store import ConfigStore, StoredConnector, StoredPlan
 from engine.storage.database import StoreError
 from engine.storage.status_store import StatusStore
 from engine.wire.log_sequence import get_logger
+from engine.wire.plan_message import OffsetChange
 
 _RETRY_FIRST: Final = 0.25
 _RETRY_LONGEST: Final = 60.0
+_NOT_STOPPED: Final = (
+    "Connectors must be in the STOPPED state before their offsets can be modified. This can be done"
+    " for the specified connector by issuing a 'PUT' request to the '/connectors/{}/stop' endpoint"
+)
 _MARGIN: Final = 5.0
 """Seconds beyond the longest stop until a task that does not end is not waited for any longer."""
 
@@ -268,6 +273,19 @@ class WorkerConnectors:
                     entry.state = STATE_OF[target]
                 self._parts.publisher.publish(entry)
                 self._remember_state(entry)
+
+    async def change_offsets(self, name: str, changes: Sequence[OffsetChange] | None) -> bool:
+        """Set or forget committed offsets; the connector cannot be resumed meanwhile."""
+        async with self.lock(name):
+            entry = self.entry(name)
+            is_stopped = entry.stored.target_state is TargetState.STOPPED
+            if not is_stopped or entry.task_configs or self._parts.table.has_any(name):
+                raise BadRequestError(_NOT_STOPPED.format(name))
+            is_told = await self._parts.planner.change_offsets(entry.stored.config, changes)
+            event = "offsets_reset" if changes is None else "offsets_altered"
+            count = None if changes is None else len(changes)
+            self._parts.journal.record(event, connector=name, partitions=count)
+            return is_told
 
     async def delete(self, name: str) -> None:
         """Forget a connector; returns when none of its tasks is left."""

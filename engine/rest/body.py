@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -51,21 +51,32 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         web.HTTPException: the media type is not JSON, or the body is too large.
         BadRequestError: it is no JSON object.
     """
+    return await _read(request, _Number, _Number)
+
+
+async def read_values(request: web.Request) -> dict[str, Any]:
+    """The same with numbers as numbers."""
+    return await _read(request, int, float)
+
+
+async def _read(
+    request: web.Request, integer: Callable[[str], Any], fraction: Callable[[str], Any]
+) -> dict[str, Any]:
     if request.content_type != "application/json" or "Content-Type" not in request.headers:
         raise web.HTTPUnsupportedMediaType
-    value = _decode(await request.read())
+    value = _decode(await request.read(), integer, fraction)
     if not isinstance(value, dict):
         raise BadRequestError(f"The request body must be a JSON object, not {_kind(value)}")
     return value
 
 
-def _decode(body: bytes) -> Any:
+def _decode(body: bytes, integer: Callable[[str], Any], fraction: Callable[[str], Any]) -> Any:
     try:
         text = body.decode("utf-8-sig")
         if not text.strip():
             raise BadRequestError("The request body is empty; a JSON object was expected")
         value = json.loads(
-            text, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant
+            text, parse_int=integer, parse_float=fraction, parse_constant=_refuse_constant
         )
     except UnicodeDecodeError as error:
         raise BadRequestError(f"The request body is not UTF-8 (byte {error.start})") from None
@@ -73,6 +84,8 @@ def _decode(body: bytes) -> Any:
         raise BadRequestError(
             f"Malformed JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
+    except ValueError:
+        raise BadRequestError("Malformed JSON: a number with too many digits") from None
     except RecursionError:
         raise BadRequestError("Malformed JSON: nested too deeply") from None
     return value

@@ -24,7 +24,7 @@ _UNCODED: Final = "!$&'()*+,;=:@"  # what a segment of a path may hold besides l
 
 
 class ConnectorsResource:
-    """Connectors, their configurations, tasks and offsets."""
+    """Connectors, their configurations and tasks."""
 
     def __init__(self, herder: Herder) -> None:
         self._herder = herder
@@ -43,7 +43,6 @@ class ConnectorsResource:
             Route("GET", f"{one}/status", self._status),
             Route("GET", f"{one}/tasks", self._tasks),
             Route("GET", f"{one}/tasks/{TASK}/status", self._task_status),
-            Route("GET", f"{one}/offsets", self._offsets),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -113,12 +112,6 @@ class ConnectorsResource:
         task = TaskId(connector_of(request), task_of(request))
         status = await self._herder.task_status(task)
         return answer({"id": task.task, **instance_state(status)})
-
-    async def _offsets(self, request: web.Request) -> web.Response:
-        pairs = await self._herder.connector_offsets(connector_of(request))
-        return answer(
-            {"offsets": [{"partition": dict(p), "offset": offset} for p, offset in pairs]}
-        )
 
 
 def _refuse_unknown_fields(body: Mapping[str, Any]) -> None:

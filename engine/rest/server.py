@@ -21,6 +21,7 @@ from engine.rest.line_stream import LineStream
 from engine.rest.loggers import LoggersResource
 from engine.rest.logs import LogsResource
 from engine.rest.metrics import MetricsResource
+from engine.rest.offsets import OffsetsResource
 from engine.rest.plugins import ConnectorPluginsResource
 from engine.rest.rates import Rates
 from engine.rest.root import RootResource
@@ -43,6 +44,7 @@ def make_app(herder: Herder, *, request_timeout: float = 90.0) -> web.Applicatio
     resources = (
         RootResource(herder),
         ConnectorsResource(herder),
+        OffsetsResource(herder),
         ConnectorActionsResource(herder),
         ConnectorPluginsResource(herder),
         EngineResource(herder, rates),

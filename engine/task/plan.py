@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -25,6 +25,7 @@ from engine.plugins.config_transformer import ConfigTransformer, restore_placeho
 from engine.plugins.registry import Plugins
 from engine.storage.offset_store import OffsetStore
 from engine.task.connector_validation import ConnectorValidation, keys_of_plugin
+from engine.task.offset_requests import BadOffsetsError, OffsetRequests, offset_requests
 from engine.wire import log_sequence
 from engine.wire.channel import Channel
 from engine.wire.plan_message import (  # fmt: skip
@@ -97,6 +98,7 @@ def answer_to(
         "plugins": work.list_plugins,
         "plugin_config": work.plugin_config,
         "offsets": work.offsets,
+        "alter_offsets": work.alter_offsets,
         "cluster_id": work.cluster_id,
         "dead_letters": work.dead_letters,
     }
@@ -176,15 +178,20 @@ class _Work:
         """Committed offsets of the connector."""
         self._enter("offsets")
         self._resolve()
-        connector = self._connector()
-        name = self._given["name"]
-        if isinstance(connector, SourceConnector):
-            store = OffsetStore(self._request.data_dir, name)
-            found: list[Any] = [(dict(p), dict(o)) for p, o in store.all_offsets()]
-            store.close()
-        else:
-            found = cluster_admin.group_offsets(self._worker, self._resolved, name)
-        return PlanAnswer(offsets=tuple(found))
+        return PlanAnswer(offsets=tuple(self._offset_requests().all()))
+
+    def alter_offsets(self) -> PlanAnswer:
+        """Set offsets of the connector, of which no task is left; or forget all of them."""
+        self._enter("alter_offsets")
+        self._resolve()
+        requests, changes = self._offset_requests(), self._request.offsets
+        is_told = requests.reset() if changes is None else requests.alter(changes)
+        return PlanAnswer(is_told=is_told)
+
+    def _offset_requests(self) -> OffsetRequests:
+        return offset_requests(
+            self._connector(), self._resolved, self._worker, self._request.data_dir
+        )
 
     def dead_letters(self) -> PlanAnswer:
         """What the request says of the connector's dead letters."""
@@ -301,7 +308,7 @@ class _Work:
         summary = self._secrets.hide(str(error) or type(error).__name__)
         trace = "".join(traceback.format_exception(error))
         kind = "failed"
-        if isinstance(error, (_BadRequestError, LettersRequestError)):
+        if isinstance(error, (_BadRequestError, BadOffsetsError, LettersRequestError)):
             kind = "bad_request"
         elif isinstance(error, NotFoundError):
             kind = "not_found"

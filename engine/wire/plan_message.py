@@ -7,6 +7,9 @@ import msgspec
 from engine.model.letter_request import LettersRequest
 from engine.wire.message import Message
 
+OffsetChange = tuple[dict[str, Any] | None, dict[str, Any] | None]
+"""A partition, and the offset that it is to have; None for none."""
+
 
 class PlanRequest(msgspec.Struct, frozen=True):
     """What a plan child is to do.
@@ -14,7 +17,8 @@ class PlanRequest(msgspec.Struct, frozen=True):
     Attributes:
         action: ``validate``, ``plan`` (validate, then task_configs), ``plugins`` (list them),
             ``plugin_config`` (keys of the plugin named in ``config["class"]``), ``offsets`` (those
-            committed), ``cluster_id`` or ``dead_letters`` (what ``letters`` says).
+            committed), ``alter_offsets`` (set ``offsets``, or forget all when that is None),
+            ``cluster_id`` or ``dead_letters`` (what ``letters`` says).
         config: the connector's configuration; a value that a client gave as null is None.
         more: further connectors of the same class, to be done after this one as far as there is
             time; each is answered by itself.
@@ -25,6 +29,7 @@ class PlanRequest(msgspec.Struct, frozen=True):
     config: dict[str, str | None]
     data_dir: str
     letters: LettersRequest | None = None
+    offsets: tuple[OffsetChange, ...] | None = None
     more: tuple[dict[str, str | None], ...] = ()
 
 
@@ -106,6 +111,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
         plugins: of ``plugins``.
         cluster_id: of ``cluster_id``.
         offsets: of ``offsets``: partition and offset in the form of the REST API.
+        is_told: of ``alter_offsets``: whether the connector itself took part.
         letters: of ``dead_letters``: what REST answers.
     """
 
@@ -121,6 +127,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     plugins: tuple[PlannedPlugin, ...] = ()
     cluster_id: str | None = None
     offsets: tuple[tuple[dict[str, Any], Any], ...] = ()
+    is_told: bool = False
     letters: dict[str, Any] | None = None
 
 

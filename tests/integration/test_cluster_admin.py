@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from engine.api.errors import ConnectError
-from engine.kafka.cluster_admin import cluster_id, group_offsets
+from engine.kafka.cluster_admin import cluster_id
+from engine.kafka.group_offsets import GroupOffsets
 from engine.task.plan import answer_to
 from engine.wire.plan_message import PlanRequest
 
@@ -39,7 +40,7 @@ def test_offsets_of_a_sink_are_those_of_its_group(
 
 
 def test_a_group_that_never_was_has_no_offsets(kafka: str, unique: Callable[[str], str]) -> None:
-    assert group_offsets({"bootstrap.servers": kafka}, {}, unique("sink")) == []
+    assert GroupOffsets({"bootstrap.servers": kafka}, {}, unique("sink")).all() == {}
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence() -> None:

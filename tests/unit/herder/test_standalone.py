@@ -9,7 +9,7 @@ from engine.api.errors import AlreadyExistsError, ConnectError, NotFoundError
 from engine.herder.herder import BadRequestError, Herder
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
-from engine.wire.herder_message import Desire, Drop
+from engine.wire.herder_message import Desire, Drop, Remark
 from tests.unit.herder.fake_supervisor import FakeSupervisor, wait_until
 from tests.unit.herder.running_herder import sample
 from tests.unit.herder.scenario import P, R, S, Scenario, create, told, wait_for
@@ -287,5 +287,33 @@ def test_a_source_without_offsets_has_none(play: Callable[[Scenario], None]) -> 
     async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
         await create(herder)
         assert await herder.connector_offsets("c") == ()
+
+    play(scenario)
+
+
+NOT_STOPPED = "must be in the STOPPED state before their offsets .* '/connectors/c/stop' endpoint"
+
+
+def test_offsets_are_changed_of_a_stopped_connector_only(play: Callable[[Scenario], None]) -> None:
+    change = ({"shelf": "a"}, {"number": 7})
+
+    async def scenario(herder: Herder, supervisor: FakeSupervisor) -> None:
+        with pytest.raises(NotFoundError, match="Connector c not found"):
+            await herder.change_offsets("c", [change])
+        await create(herder)
+        await wait_for(herder, R, R)
+        for halt in (None, herder.pause_connector):
+            if halt is not None:
+                await halt("c")
+            for changes in ([change], None):
+                with pytest.raises(BadRequestError, match=NOT_STOPPED):
+                    await herder.change_offsets("c", changes)
+        await herder.stop_connector("c")
+        assert not await herder.change_offsets("c", [change])  # the sample does not override it
+        assert await herder.connector_offsets("c") == (change,)
+        assert not await herder.change_offsets("c", None)
+        assert await herder.connector_offsets("c") == ()
+        await wait_until(lambda: Remark("offsets_reset", {"connector": "c"}) in supervisor.heard)
+        assert Remark("offsets_altered", {"connector": "c", "partitions": 1}) in supervisor.heard
 
     play(scenario)

@@ -32,6 +32,7 @@ from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState, ZygoteSeen
+from engine.wire.plan_message import OffsetChange
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
@@ -73,6 +74,7 @@ class FakeHerder:
         logs: log file by task.
         slots: slot values by task.
         offsets_problem: why offsets cannot be told.
+        offsets_changed: what was asked to be set; None for a reset.
         reloaded: answer of :meth:`reload`.
         upgrade: what :meth:`worker_view` says of upgrades.
         upgraded: what that will be after the next one.
@@ -91,6 +93,7 @@ class FakeHerder:
         self.logs: dict[TaskId, Path] = {}
         self.slots: dict[TaskId, Mapping[str, int]] = {}
         self.offsets_problem = ""
+        self.offsets_changed: list[Sequence[OffsetChange] | None] = []
         self.reloaded = Reloaded()
         self.upgrade = UpgradeState()
         self.zygote: ZygoteSeen | None = None
@@ -160,6 +163,11 @@ class FakeHerder:
         if self.offsets_problem:
             raise PlanFailedError(self.offsets_problem)
         return [({"filename": "/var/log/dpkg.log"}, {"position": 42})]
+
+    async def change_offsets(self, name: str, changes: Sequence[OffsetChange] | None) -> bool:
+        self._entry(name)
+        self.offsets_changed.append(changes)
+        return name != "external"
 
     # -- changing ------------------------------------------------------------------------------
 

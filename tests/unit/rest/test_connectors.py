@@ -182,13 +182,6 @@ def test_tasks_are_listed_with_their_configurations(server: RestServer, herder: 
     ]
 
 
-def test_offsets_are_listed(server: RestServer, herder: FakeHerder) -> None:
-    herder.add("x")
-    assert server.ask("GET", "/connectors/x/offsets").json == {
-        "offsets": [{"partition": {"filename": "/var/log/dpkg.log"}, "offset": {"position": 42}}]
-    }
-
-
 def test_a_list_can_be_expanded(server: RestServer, herder: FakeHerder) -> None:
     herder.add("a")
     herder.add("b", SINK)
@@ -215,6 +208,7 @@ def test_a_deleted_connector_is_gone(server: RestServer, herder: FakeHerder) -> 
         ("GET", "/connectors/nope/config", "Connector nope not found"),
         ("GET", "/connectors/nope/tasks", "Connector nope not found"),
         ("GET", "/connectors/nope/offsets", "Connector nope not found"),
+        ("DELETE", "/connectors/nope/offsets", "Connector nope not found"),
         ("GET", "/connectors/nope/status", "No status found for connector nope"),
         ("GET", "/connectors/nope/tasks/0/status", "No status found for task nope-0"),
         ("PUT", "/connectors/nope/pause", "Unknown connector nope"),

@@ -8,7 +8,7 @@ import pytest
 from engine.api.config import ConfigType
 from engine.storage.offset_store import OffsetStore
 from engine.task.plan import answer_to
-from engine.wire.plan_message import PlanAnswer, PlanRequest
+from engine.wire.plan_message import OffsetChange, PlanAnswer, PlanRequest
 
 WORKER = {
     "key.converter": "StringConverter",
@@ -221,6 +221,105 @@ def test_committed_offsets_of_a_source_are_read_and_no_file_is_made(tmp_path: Pa
     store.write([({"filename": "/in"}, {"position": 7})], task=0, generation=1)
     store.close()
     assert ask("offsets", SOURCE, tmp_path).offsets == (({"filename": "/in"}, {"position": 7}),)
+
+
+POSITION = "The value for the 'position' key in the offset is expected to be a Long value"
+FILE = {"filename": "/in"}
+
+
+def alter(config: Mapping[str, str], data_dir: str | Path, *changes: OffsetChange) -> PlanAnswer:
+    request = PlanRequest("alter_offsets", WORKER, dict(config), str(data_dir), offsets=changes)
+    return answer_to(request)
+
+
+def test_offsets_of_a_source_are_set_and_forgotten_by_hand(tmp_path: Path) -> None:
+    store = OffsetStore(tmp_path, "c")
+    store.write(
+        [({"filename": "/a"}, {"position": 1}), (FILE, {"position": 7})], task=0, generation=9
+    )
+    store.close()
+    done = alter(
+        SOURCE, tmp_path, (FILE, {"position": 3}), ({"filename": "/a"}, None), (None, None)
+    )
+    assert (done.problem, done.is_told) == (None, True)
+    assert ask("offsets", SOURCE, tmp_path).offsets == ((FILE, {"position": 3}),)
+    assert ask("alter_offsets", SOURCE, tmp_path).is_told  # forget all
+    assert ask("offsets", SOURCE, tmp_path).offsets == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((FILE, {"position": "x"}), POSITION),
+        ((FILE, {"position": 1.5}), POSITION),
+        ((None, {"position": 1}), "Partition objects cannot be null"),
+        (
+            (FILE, {"position": 1, "more": {"a": 1}}),
+            "Offsets may only contain primitive types as values, but field more contains MAP",
+        ),
+        (
+            ({"filename": []}, None),
+            "Offsets may only contain primitive types as values, but field filename contains ARRAY",
+        ),
+    ],
+)
+def test_offsets_that_a_source_refuses_change_nothing(
+    tmp_path: Path, change: OffsetChange, message: str
+) -> None:
+    good = ({"filename": "/a"}, {"position": 1})
+    problem = alter(SOURCE, tmp_path, good, change).problem
+    assert problem is not None
+    assert (problem.kind, problem.stage, problem.summary) == ("failed", "alter_offsets", message)
+    assert ask("offsets", SOURCE, tmp_path).offsets == ()
+
+
+def test_a_source_without_offsets_has_none_to_set(tmp_path: Path) -> None:
+    problem = alter({**SOURCE, "file": ""}, tmp_path, (FILE, None)).problem
+    assert problem is not None
+    assert "stdin is used for input and offsets are not tracked" in problem.summary
+
+
+TOPIC = {"kafka_topic": "t", "kafka_partition": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((None, None), "The partition for a sink connector offset cannot be null or missing"),
+        (({"kafka_partition": 0}, None), "must contain the key 'kafka_topic'"),
+        (({"kafka_topic": "t"}, None), "must contain the key 'kafka_partition'"),
+        (({**TOPIC, "kafka_topic": None}, None), "must be valid strings and may not be null"),
+        (({**TOPIC, "kafka_partition": None}, None), "must be valid numbers and may not be null"),
+        (
+            ({**TOPIC, "kafka_partition": "one"}, None),
+            "the following Kafka partition value in the provided offsets: 'one'. Partition values",
+        ),
+        ((TOPIC, {"offset": 1}), "should either be null or contain the key 'kafka_offset'"),
+        (
+            (TOPIC, {"kafka_offset": None}),
+            "Failed to parse the following Kafka offset value in the provided offsets: 'null'. ",
+        ),
+        ((TOPIC, {"kafka_offset": 1.5}), "'1.5'. Offset values"),
+        ((TOPIC, {"kafka_offset": "1_0"}), "'1_0'. Offset values"),
+        ((TOPIC, {"kafka_offset": str(2**63)}), f"'{2**63}'. Offset values"),
+        ((TOPIC, {"kafka_offset": True}), "'True'. Offset values"),
+    ],
+)
+def test_what_can_be_no_offset_of_a_sink_is_a_bad_request(
+    change: OffsetChange, message: str
+) -> None:
+    problem = alter(SINK, "/nowhere", change).problem
+    assert problem is not None
+    assert problem.kind == "bad_request"
+    assert message in problem.summary
+
+
+def test_negative_offsets_of_a_sink_are_refused() -> None:
+    for change in ((TOPIC, {"kafka_offset": -1}), ({**TOPIC, "kafka_partition": "-1"}, None)):
+        problem = alter(SINK, "/nowhere", change).problem
+        assert problem is not None
+        assert problem.kind == "failed"
+        assert problem.summary.startswith("Failed to modify offsets for sink connector c: ")
 
 
 def test_plugins_are_listed_by_kind_in_upstreams_order() -> None:
