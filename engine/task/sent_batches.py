@@ -43,9 +43,10 @@ class SentBatches:
         """The record with its headers and its source offset, if its batch is still known.
 
         Records are refused in the order in which they were sent, so the search goes on where the
-        last one ended.
+        last one ended. Kafka's client tells of a refused record its topic, key and value, no more:
+        where several under way are equal in those, this may be another one of them.
         """
-        for number, index, message in self._from_last():
+        for number, index, message in self._from_last(record.topic):
             if message["value"] == record.value and message.get("key") == record.key:
                 self._found = (number, index + 1)
                 found = self._sent[number]
@@ -57,11 +58,12 @@ class SentBatches:
                 )
         return record
 
-    def _from_last(self) -> Iterator[tuple[int, int, Message]]:
-        """Every message with its place, from the one behind the last that was found, and around."""
+    def _from_last(self, topic: str) -> Iterator[tuple[int, int, Message]]:
+        """A topic's messages with their places, from behind the last that was found, and around."""
         sent, (first, start) = self._sent, self._found
         for number in (*range(first, len(sent)), *range(min(first + 1, len(sent)))):
-            messages = sent[number].outgoing.messages
+            outgoing = sent[number].outgoing
+            messages = outgoing.messages if outgoing.topic == topic else ()
             for index in range(start, len(messages)):
                 yield number, index, messages[index]
             start = 0

@@ -6,12 +6,12 @@ from engine.task.sent_batches import SentBatches
 from engine.task.source_conversion import Outgoing
 
 
-def remember(sent: SentBatches, number: int, *values: bytes) -> None:
+def remember(sent: SentBatches, number: int, *values: bytes, topic: str = "t") -> None:
     batch = SourceBatch(
-        "t", Column(list(values), STRING, utf8=True), {"f": 1}, {"batch": number},
+        topic, Column(list(values), STRING, utf8=True), {"f": 1}, {"batch": number},
         source_offsets=[{"record": i} for i in range(len(values))] if number == 2 else None,
     )  # fmt: skip
-    sent.remember(Outgoing("t", [{"value": value} for value in values]), batch)
+    sent.remember(Outgoing(topic, [{"value": value} for value in values]), batch)
 
 
 def test_a_record_is_found_in_its_batch() -> None:
@@ -34,6 +34,15 @@ def test_equal_records_are_found_one_after_the_other() -> None:
     remember(sent, 3, b"a")
     found = [sent.find(RawRecord("t", value=b"a")).source_offset for _ in range(4)]
     assert found == [{"batch": 1}, {"batch": 1}, {"batch": 3}, {"batch": 1}]
+
+
+def test_an_equal_record_for_another_topic_is_another_record() -> None:
+    sent = SentBatches()
+    remember(sent, 1, b"a", topic="elsewhere")
+    remember(sent, 3, b"a")
+    assert sent.find(RawRecord("t", value=b"a")).source_offset == {"batch": 3}
+    assert sent.find(RawRecord("elsewhere", value=b"a")).source_offset == {"batch": 1}
+    assert sent.find(RawRecord("nowhere", value=b"a")).source_offset is None
 
 
 def test_what_kafka_has_is_forgotten() -> None:
