@@ -47,15 +47,20 @@ def _text_of_container(value: Any, schema: Schema | None) -> str:
             return str(value)
 
 
-def _date_text(value: dt.date | dt.time) -> str:
-    """As ``java.util.Date`` in UTC: ``Sat Jan 08 00:00:00 UTC 2022``."""
+def moment_of(value: dt.date | dt.time) -> dt.datetime:
+    """The moment in UTC that Java's Date holds for a date, a time of day or both."""
     match value:
         case dt.datetime():
-            zoned = value if value.tzinfo is None else value.astimezone(dt.UTC)
+            return value if value.tzinfo is None else value.astimezone(dt.UTC)
         case dt.date():
-            zoned = dt.datetime.combine(value, dt.time())
+            return dt.datetime.combine(value, dt.time())
         case dt.time():
-            zoned = dt.datetime.combine(dt.date(1970, 1, 1), value)
+            return dt.datetime.combine(dt.date(1970, 1, 1), value)
+
+
+def _date_text(value: dt.date | dt.time) -> str:
+    """As ``java.util.Date`` in UTC: ``Sat Jan 08 00:00:00 UTC 2022``."""
+    zoned = moment_of(value)
     day, month = _DAYS[zoned.weekday()], _MONTHS[zoned.month - 1]
     return f"{day} {month} {zoned:%d %H:%M:%S} UTC {zoned.year}"
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from engine.api.errors import DataError
 from engine.api.schema import Schema, Type
 from engine.api.struct import Struct
-from engine.api.text import float_text
+from engine.api.text import float_text, moment_of
 from engine.converters.logical import milliseconds_of
 
 _MS_PER_DAY: Final = 86_400_000
@@ -75,13 +75,7 @@ def _entries(entries: Iterable[tuple[Any, Schema | None, Any, Schema | None]]) -
 
 def _date_text(value: dt.date | dt.time) -> str:
     """Date, time or both: which one Kafka tells by the number of milliseconds alone."""
-    match value:
-        case dt.datetime():
-            moment = value if value.tzinfo is None else value.astimezone(dt.UTC)
-        case dt.date():
-            moment = dt.datetime.combine(value, dt.time())
-        case dt.time():
-            moment = dt.datetime.combine(dt.date(1970, 1, 1), value)
+    moment = moment_of(value)
     time = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}Z"
     day = f"{moment.year:04}-{moment:%m-%d}"
     milliseconds = milliseconds_of(moment)

@@ -4,10 +4,12 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from engine.api.errors import ConnectError
+from engine.model.task_id import file_stem
 from engine.storage.migration import NewerSchemaError, migrate
 
 
@@ -89,6 +91,58 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {_explained(error)}") from error
+
+
+class DatabaseFile:
+    """A database that the first write makes, directory and all; before that, nothing is found.
+
+    Args:
+        path: the file.
+        migrations: see :class:`Database`.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        self.path = path
+        self._migrations = migrations
+        self._opened: Database | None = None
+
+    def exists(self) -> bool:
+        """Whether anything was ever written."""
+        return self.path.exists()
+
+    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """All rows."""
+        return self._database().query(sql, *arguments) if self.exists() else []
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """All or nothing.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        return self._database().transaction()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _database(self) -> Database:
+        if self._opened is None:
+            make_directory_of(self.path)
+            self._opened = Database(self.path, self._migrations)
+        return self._opened
+
+
+def connector_file(data_dir: Path, folder: str, connector: str) -> Path:
+    """``<data_dir>/<folder>/<connector>.db``, whatever the connector is called."""
+    return Path(connector_file_name(data_dir, folder, connector))
+
+
+def connector_file_name(data_dir: Path | str, folder: str, connector: str) -> str:
+    """The same as a text: path objects cost a task's start more than the rest of it."""
+    return f"{data_dir}/{folder}/{file_stem(connector)}.db"
 
 
 def make_directory_of(path: Path) -> None:

@@ -16,8 +16,7 @@ from engine.model.error_policy import QueueLimits
 from engine.model.letter_place import LetterPlace, in_file
 from engine.model.stored_letter import StoredLetter
 from engine.storage import letter_handling
-from engine.storage.connector_file import connector_file
-from engine.storage.database import Database, make_directory_of
+from engine.storage.database import DatabaseFile, connector_file
 from engine.storage.migration import Additive
 
 DEAD_LETTER_MIGRATIONS: Final = (
@@ -107,7 +106,7 @@ class DeadLetterStore:
 
     def __init__(self, data_dir: Path, connector: str) -> None:
         self.path = connector_file(data_dir, "dead-letters", connector)
-        self._opened: Database | None = None
+        self._file = DatabaseFile(self.path, DEAD_LETTER_MIGRATIONS)
 
     def add(self, letters: Sequence[DeadLetter], limits: QueueLimits, now_ms: int) -> int:
         """Keep letters, all or none; how many older ones had to give way.
@@ -116,8 +115,7 @@ class DeadLetterStore:
             StoreError: the file cannot be written; nothing was.
             QueueFullError: there is no room and nothing may give way; nothing was written.
         """
-        database = self._database()
-        with database.transaction() as connection:
+        with self._file.transaction() as connection:
             dropped = 0
             if limits.age >= 0:
                 old = "DELETE FROM letters WHERE failed_ms < ?"
@@ -153,7 +151,7 @@ class DeadLetterStore:
             StoreError: the file cannot be read.
         """
         behind = "WHERE letters.number > ? ORDER BY letters.number LIMIT ?"
-        rows = self._read(f"{_SELECT} {behind}", after, limit)
+        rows = self._file.query(f"{_SELECT} {behind}", after, limit)
         return [_stored(row) for row in rows]
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -162,7 +160,7 @@ class DeadLetterStore:
         Raises:
             StoreError: the file cannot be read.
         """
-        rows = self._read("SELECT stage, exception, count(*) FROM letters GROUP BY 1, 2")
+        rows = self._file.query("SELECT stage, exception, count(*) FROM letters GROUP BY 1, 2")
         return {(stage, exception): count for stage, exception, count in rows}
 
     def letter(self, place: LetterPlace) -> StoredLetter | None:
@@ -182,7 +180,7 @@ class DeadLetterStore:
         """
         if not self.path.exists():
             return
-        with self._database().transaction() as connection:
+        with self._file.transaction() as connection:
             for stored in letters:
                 number = stored.place.number
                 add = "INSERT OR IGNORE INTO handling (number) SELECT number FROM letters"
@@ -205,24 +203,13 @@ class DeadLetterStore:
         """
         if not self.path.exists():
             return
-        with self._database().transaction() as connection:
+        with self._file.transaction() as connection:
             wanted = [(place.number,) for place in places]
             connection.executemany("DELETE FROM letters WHERE number = ?", wanted)
 
     def close(self) -> None:
         """Close the file."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
-    def _database(self) -> Database:
-        if self._opened is None:
-            make_directory_of(self.path)
-            self._opened = Database(self.path, DEAD_LETTER_MIGRATIONS)
-        return self._opened
-
-    def _read(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        return self._database().query(sql, *arguments) if self.path.exists() else []
+        self._file.close()
 
 
 def _used(connection: sqlite3.Connection) -> int:

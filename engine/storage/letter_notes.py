@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from engine.model.letter_place import LetterPlace
 from engine.model.stored_letter import Handling, StoredLetter
-from engine.storage.connector_file import connector_file
-from engine.storage.database import Database, make_directory_of
+from engine.storage.database import DatabaseFile, connector_file
 from engine.storage.letter_handling import COLUMNS, Change, handling_of
 
 NOTE_MIGRATIONS: Final = (
@@ -51,7 +50,7 @@ class LetterNotes:
     def __init__(self, data_dir: Path, connector: str, topic: str) -> None:
         self.path = connector_file(data_dir, "dead-letter-notes", connector)
         self._topic = topic
-        self._opened: Database | None = None
+        self._file = DatabaseFile(self.path, NOTE_MIGRATIONS)
 
     def about(self, letters: Sequence[StoredLetter]) -> dict[LetterPlace, Handling]:
         """What was done to letters of one partition, as far as anything was.
@@ -59,11 +58,11 @@ class LetterNotes:
         Raises:
             StoreError: the file cannot be read.
         """
-        if not letters or not self.path.exists():
+        if not letters:
             return {}
         names = {each.place: each.name for each in letters}
         first, last = min(names), max(names)
-        rows = self._database().query(
+        rows = self._file.query(
             f'SELECT partition, "offset", name, {", ".join(COLUMNS)} FROM notes '  # noqa: S608
             'WHERE topic = ? AND partition = ? AND "offset" BETWEEN ? AND ?',
             self._topic, first.partition, first.number, last.number,
@@ -82,10 +81,10 @@ class LetterNotes:
         """
         found: dict[str, LetterPlace] = {}
         wanted = list(ids)
-        while wanted and self.path.exists():
+        while wanted:
             some, wanted = wanted[:_MOST_AT_ONCE], wanted[_MOST_AT_ONCE:]
             marks = ", ".join("?" * len(some))
-            rows = self._database().query(
+            rows = self._file.query(
                 'SELECT id, partition, "offset" FROM notes WHERE topic = ? '  # noqa: S608 (our own)
                 f"AND id IN ({marks}) AND coalesce(replay_begun_ms, replayed_ms) IS NOT NULL "
                 'ORDER BY partition DESC, "offset" DESC',
@@ -100,7 +99,7 @@ class LetterNotes:
         Raises:
             StoreError: the file cannot be written; nothing was.
         """
-        with self._database().transaction() as connection:
+        with self._file.transaction() as connection:
             for each in letters:
                 key: tuple[Any, ...] = (self._topic, each.place.partition, each.place.number)
                 connection.execute(
@@ -122,9 +121,9 @@ class LetterNotes:
         Raises:
             StoreError: the file cannot be written; nothing was.
         """
-        if not self.path.exists():
+        if not self._file.exists():
             return
-        with self._database().transaction() as connection:
+        with self._file.transaction() as connection:
             connection.executemany(
                 'DELETE FROM notes WHERE topic = ? AND partition = ? AND "offset" < ?',
                 [(self._topic, partition, begin) for partition, begin in begins.items()],
@@ -132,12 +131,4 @@ class LetterNotes:
 
     def close(self) -> None:
         """Close the file."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
-    def _database(self) -> Database:
-        if self._opened is None:
-            make_directory_of(self.path)
-            self._opened = Database(self.path, NOTE_MIGRATIONS)
-        return self._opened
+        self._file.close()

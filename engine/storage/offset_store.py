@@ -15,8 +15,7 @@ from urllib.parse import quote
 
 from engine.api.errors import DataError, IllegalWorkerStateError
 from engine.api.record import Offset, Partition
-from engine.storage.connector_file import connector_file_name
-from engine.storage.database import Database, StoreError, make_directory_of
+from engine.storage.database import Database, StoreError, connector_file_name, make_directory_of
 
 OFFSET_MIGRATIONS: Final = (
     """

@@ -21,7 +21,7 @@ from engine.supervisor.strays import kill
 
 _MOST_MOVES: Final = 20
 _LONGEST_NAME: Final = 200
-DELEGATED: Final = ("trusted.delegate", "user.delegate")
+_DELEGATED: Final = ("trusted.delegate", "user.delegate")
 """Extended attributes with which systemd marks what it leaves to a service."""
 
 
@@ -164,12 +164,7 @@ class Cgroups:
         """Whether whoever runs this machine has left this part of the tree to us."""
         if self._mode == "on" or (os.geteuid() != 0 and os.access(path / "cgroup.procs", os.W_OK)):
             return True
-        for name in DELEGATED:
-            with contextlib.suppress(OSError):
-                if os.getxattr(path, name) == b"1":
-                    return True
-        # the root of a container's own tree, but not that of the machine, which has no type
-        return os.path.ismount(path) and (path / "cgroup.type").exists()
+        return is_delegated(path)
 
     def release(self, group: TaskGroup) -> None:
         """Remove a group, now or when the kernel lets go of it."""
@@ -187,6 +182,18 @@ class Cgroups:
             _clean(base)
             if version == 1:
                 _remove(base)
+
+
+def is_delegated(path: Path) -> bool:
+    """Whether a part of the tree is marked as left to us, or is the root of a container's own.
+
+    The root of the machine's own tree is not: it has no type.
+    """
+    for name in _DELEGATED:
+        with contextlib.suppress(OSError):
+            if os.getxattr(path, name) == b"1":
+                return True
+    return os.path.ismount(path) and (path / "cgroup.type").exists()
 
 
 def _own_layout() -> tuple[Hierarchy, ...]:

@@ -33,8 +33,7 @@ from engine.model.letter_context import COUNT_HEADER, LETTER_HEADER
 from engine.model.letter_request import MOST_AT_ONCE, LettersRequest, LettersRequestError
 from engine.model.stored_letter import StoredLetter
 from engine.storage import letter_handling
-from engine.storage.connector_file import connector_file
-from engine.storage.database import make_directory_of
+from engine.storage.database import connector_file, make_directory_of
 from engine.task.letter_conversion import POISON, LetterConversion, NotSendableError
 
 _MARKERS: Final = (LETTER_HEADER, COUNT_HEADER)

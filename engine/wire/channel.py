@@ -4,12 +4,13 @@ import array
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
+
+from engine.wire.message import decoder_of
 
 MAX_MESSAGE_BYTES = 160 * 1024
 """Below half of the kernel's default socket buffer (212,992 bytes); longer texts are cut before."""
@@ -18,8 +19,6 @@ _MAX_DESCRIPTORS = 8
 _ENCODER = msgspec.msgpack.Encoder()
 
 M = TypeVar("M")
-
-_decoder: "Callable[[Any], msgspec.msgpack.Decoder[Any]]" = cache(msgspec.msgpack.Decoder)
 
 
 def shorten(text: str, most_bytes: int) -> str:
@@ -46,7 +45,7 @@ class Channel(Generic[M]):
 
     def __init__(self, sock: socket.socket, receives: "type[M] | UnionType") -> None:
         self.sock = sock
-        self._decoder = _decoder(receives)
+        self._decoder = decoder_of(receives)
 
     @staticmethod
     def pair() -> tuple[socket.socket, socket.socket]:

@@ -2,18 +2,14 @@
 
 import fcntl
 import os
-from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from engine.wire.blank_memory import blank
+from engine.wire.message import decoder_of
 
 T = TypeVar("T")
-
-# reading the types' annotations is most of a first decoding: the zygote does it for all
-_decoder: "Callable[[Any], msgspec.msgpack.Decoder[Any]]" = cache(msgspec.msgpack.Decoder)
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -38,5 +34,5 @@ def is_filled(fd: int) -> bool:
 
 def unseal(fd: int, kind: type[T]) -> T:
     """The value behind such a descriptor, which stays open and may be read again."""
-    value: T = _decoder(kind).decode(os.pread(fd, os.fstat(fd).st_size, 0))
+    value: T = decoder_of(kind).decode(os.pread(fd, os.fstat(fd).st_size, 0))
     return value

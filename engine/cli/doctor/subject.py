@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.model.cgroup_layout import CONTROLLERS, hierarchies
-from engine.supervisor.cgroups import DELEGATED
+from engine.supervisor.cgroups import is_delegated
 
 _CAP_SYS_RESOURCE: Final = 24
 _PROC: Final = Path("/proc")
@@ -133,13 +133,7 @@ def _is_ours(path: Path, uid: int) -> bool:
     """Whether the tree was left to us: given to our user, or marked, or a container's own."""
     if not _is_writable(path, uid):
         return False
-    if uid != 0:
-        return True
-    for name in DELEGATED:
-        with contextlib.suppress(OSError):
-            if os.getxattr(path, name) == b"1":
-                return True
-    return os.path.ismount(path) and (path / "cgroup.type").exists()
+    return uid != 0 or is_delegated(path)
 
 
 def _text(path: Path) -> str | None:
