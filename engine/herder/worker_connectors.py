@@ -278,9 +278,10 @@ class WorkerConnectors:
         """Set or forget committed offsets; the connector cannot be resumed meanwhile."""
         async with self.lock(name):
             entry = self.entry(name)
-            is_stopped = entry.stored.target_state is TargetState.STOPPED
-            if not is_stopped or entry.task_configs or self._parts.table.has_any(name):
+            if entry.stored.target_state is not TargetState.STOPPED or entry.task_configs:
                 raise BadRequestError(_NOT_STOPPED.format(name))
+            if self._parts.table.has_any(name):
+                raise BadRequestError(f"{_NOT_STOPPED.format(name)}; its tasks have not ended yet")
             is_told = await self._parts.planner.change_offsets(entry.stored.config, changes)
             event = "offsets_reset" if changes is None else "offsets_altered"
             count = None if changes is None else len(changes)

@@ -70,6 +70,17 @@ def test_a_task_that_nobody_has_spoken_of_is_unassigned(table: TaskTable) -> Non
     assert table.state_of(TASK, None).state is State.UNASSIGNED
 
 
+def test_a_task_may_have_a_process_until_it_is_gone(table: TaskTable) -> None:
+    """Also one that cannot be killed, for which nobody waits any more."""
+    table.leave([TASK])
+    assert (table.has_any("c"), table.has_any("d")) == (True, False)
+    for number, name in enumerate(("running", "stopping", "unkillable")):
+        table.apply(event(name, report(Condition.UNKILLABLE), number))
+        assert table.has_any("c")
+    table.apply(event("gone", report(Condition.STOPPED), 9))
+    assert not table.has_any("c")
+
+
 def test_a_restart_reads_restarting_until_a_newer_process_is_told_of(table: TaskTable) -> None:
     table.apply(event("running", report()))
     table.restarting(TASK)
