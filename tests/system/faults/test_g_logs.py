@@ -35,7 +35,8 @@ def log_of(engine: SupervisedEngine, task: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in (Path(f"{base}.2"), Path(f"{base}.1"), base):
         with suppress(FileNotFoundError):
-            found += [json.loads(line) for line in path.read_bytes().splitlines()]
+            whole, _, _ = path.read_bytes().rpartition(b"\n")  # the last one may be under way
+            found += [json.loads(line) for line in whole.splitlines()]
     return found
 
 
