@@ -7,6 +7,11 @@ from engine.api.config import HIGH, LOW, config, key, one_of
 _POLICIES: Final = ("All", "None", "Principal")
 
 
+def _servers(value: tuple[str, ...]) -> str | None:
+    """Without any, the client library would wait for ever and say nothing."""
+    return None if any(value) else "expected host:port pairs"
+
+
 def _policy(value: str) -> str | None:
     return one_of(*_POLICIES)(simple_policy(value))
 
@@ -25,6 +30,7 @@ class ClusterConfig:
         default=("localhost:9092",),
         importance=HIGH,
         doc="The brokers to begin with, as host:port pairs.",
+        check=_servers,
     )
     client_override_policy: str = key(
         "connector.client.config.override.policy",

@@ -4,6 +4,7 @@ import pytest
 
 from engine.api.config import keys_of, parse
 from engine.api.errors import ConfigError
+from engine.model.cluster_config import ClusterConfig
 from engine.model.ignored_key import WORKER
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision_config import supervision
@@ -112,3 +113,10 @@ def test_every_key_of_a_worker_is_used_or_told_to_have_no_effect() -> None:
     declared = {k.name for k in keys_of(WorkerConfig)}
     assert declared.isdisjoint(WORKER)
     assert [w for key in declared for w in worker_warnings({key: "1"})] == []
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_no_broker_at_all_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(ClusterConfig, {"bootstrap.servers": text})
+    assert "for configuration bootstrap.servers: expected host:port" in str(caught.value)
