@@ -185,12 +185,17 @@ def worker_client_problems(worker: Mapping[str, str]) -> dict[str, str]:
     Only what can be said without the client library.
     """
     known = {key: value for key, value in worker.items() if "${" not in value}
-    producer, consumer = (client_keys(kind, known, {}) for kind in ("producer", "consumer"))
-    return {**producer.problems, **consumer.problems}
+    problems: dict[str, str] = {}
+    for kind in ("producer", "consumer", "admin"):
+        problems |= client_keys(kind, known, {}).problems
+    return problems
 
 
 def client_keys(kind: str, worker: Mapping[str, str], connector: Mapping[str, str]) -> ClientConfig:
-    """What somebody has written for a ``producer`` or a ``consumer``, and what is wrong with it."""
+    """What somebody has written for a client, and what is wrong with it.
+
+    ``kind`` is ``producer``, ``consumer`` or ``admin``.
+    """
     override = f"{kind}.override."
     config = ClientConfig(problems=check_overrides(worker, connector, override))
     for prefix, layer in ((f"{kind}.", worker), (override, connector)):
@@ -210,17 +215,31 @@ def member_name(task: str, topics: Sequence[str]) -> str:
     return f"{task.encode()[:_LONGEST_MEMBER].decode('utf-8', 'ignore')}-{digest}"
 
 
-def admin_config(client: ClientConfig, client_id: str) -> dict[str, str]:
-    """How to reach the cluster that a client talks to, for an administrative request."""
+def connection(client: ClientConfig) -> dict[str, str]:
+    """How a client reaches its cluster, for another client that is to reach the same."""
     shared = ("bootstrap.servers", "security.protocol", "client.dns.lookup", "socket.timeout.ms")
     return {
-        **{
-            k: v
-            for k, v in client.properties.items()
-            if k in shared or k.startswith(("ssl.", "sasl.", "broker.address."))
-        },
-        "client.id": client_id,
+        name: value
+        for name, value in client.properties.items()
+        if name in shared or name.startswith(("ssl.", "sasl.", "broker.address."))
     }
+
+
+def admin_config(
+    client: ClientConfig, worker: Mapping[str, str], connector: Mapping[str, str], client_id: str
+) -> dict[str, str]:
+    """The configuration of a client for administrative requests, in librdkafka's words.
+
+    It connects as ``client`` does, but for what the worker's ``admin.`` and the connector's
+    ``admin.override.`` say.
+
+    Raises:
+        ConfigError: a key or a value cannot work, or the worker's policy forbids it.
+    """
+    keys = client_keys("admin", worker, connector)
+    if keys.problems:
+        raise ConfigError(keys.problems)
+    return {"client.id": client_id, **connection(client), **keys.properties}
 
 
 def check_overrides(

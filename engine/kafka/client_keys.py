@@ -71,6 +71,7 @@ IGNORED: Final[Mapping[str, str]] = {
     "partitioner.ignore.keys": "keys are spread as Kafka's default does",
     "partitioner.adaptive.partitioning.enable": "librdkafka has no such choice",
     "partitioner.availability.timeout.ms": "librdkafka has no such choice",
+    "listeners": "there are no admin paths",
     "interceptor.classes": "a Java class cannot run here",
     "metric.reporters": "a Java class cannot run here",
     "auto.include.jmx.reporter": "there is no JMX here",
@@ -87,7 +88,7 @@ IGNORED: Final[Mapping[str, str]] = {
     "ssl.secure.random.implementation": "OpenSSL is what there is",
     "ssl.engine.factory.class": "a Java class cannot run here",
 }
-IGNORED_PREFIXES: Final = ("metrics.", "sasl.login.")
+IGNORED_PREFIXES: Final = ("listeners.", "metrics.", "sasl.login.")
 
 PRINCIPAL_KEYS: Final = frozenset(("sasl.jaas.config", "sasl.mechanism", "security.protocol"))
 """What the override policy ``Principal`` lets a connector choose."""

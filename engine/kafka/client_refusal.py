@@ -31,12 +31,11 @@ def client_problems(
     Args:
         worker: the worker's configuration.
         connector: the connector's.
-        kind: ``producer`` or ``consumer``.
+        kind: ``producer``, ``consumer`` or ``admin``.
     """
-    is_producer = kind == "producer"
     keys = client_keys(kind, worker, connector)
-    problems = {**refused(keys, Producer if is_producer else Consumer), **keys.problems}
-    if is_producer and not problems:
+    problems = {**refused(keys, Consumer if kind == "consumer" else Producer), **keys.problems}
+    if kind == "producer" and not problems:
         try:
             producer_config(worker, connector, "")
         except ConfigError as error:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from engine.api.errors import ConnectError
-from engine.kafka.client_config import ClientConfig, admin_config, producer_config
+from engine.kafka.client_config import admin_config, producer_config
 from engine.kafka.errors import to_connect_error
 
 PATIENCE: Final = 5.0
@@ -22,22 +22,17 @@ def cluster_id(worker: Mapping[str, str]) -> str:
     Raises:
         ConnectError: it does not answer.
     """
-    settings = {f"producer.{k}": v for k, v in worker.items() if k.startswith(_SECURITY)}
-    settings |= {
-        f"producer.{k.removeprefix('admin.')}": v
-        for k, v in worker.items()
-        if k.startswith("admin.") and not k.startswith("admin.listeners")
-    }
+    own = {f"admin.{k}": v for k, v in worker.items() if k.startswith(_SECURITY)}
     servers = {key: value for key, value in worker.items() if key == "bootstrap.servers"}
-    client = producer_config({**servers, **settings}, {}, "connect-admin")
-    admin = admin_client(client, "connect-shared-admin")
+    client = producer_config(servers, {}, "connect-admin")
+    admin = admin_client(admin_config(client, {**own, **worker}, {}, "connect-shared-admin"))
     description = result_of(admin.describe_cluster(request_timeout=PATIENCE), "no cluster id")
     return str(description.cluster_id)
 
 
-def admin_client(client: ClientConfig, client_id: str) -> AdminClient:
+def admin_client(config: Mapping[str, str]) -> AdminClient:
     """A client that keeps quiet: an unreachable broker is the answer, not a line every 50 ms."""
-    return AdminClient({**admin_config(client, client_id), "log_level": 0})
+    return AdminClient({**config, "log_level": 0})
 
 
 def result_of(future: "Future[Any]", problem: str) -> Any:

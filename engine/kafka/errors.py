@@ -8,17 +8,14 @@ from confluent_kafka import KafkaError, KafkaException
 from engine.api.errors import AuthenticationError, ConnectError, RetriableError
 from engine.model.dead_letter import RawRecord
 
-_REFUSED: Final = frozenset(
-    (
-        "_AUTHENTICATION",
-        "SASL_AUTHENTICATION_FAILED",
-        "UNSUPPORTED_SASL_MECHANISM",
-        "CLUSTER_AUTHORIZATION_FAILED",
-        "TOPIC_AUTHORIZATION_FAILED",
-        "GROUP_AUTHORIZATION_FAILED",
-        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
-    )
-)
+_FORBIDDEN: Final = frozenset((
+    "CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED",
+    "GROUP_AUTHORIZATION_FAILED", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+))  # fmt: skip
+_REFUSED: Final = _FORBIDDEN | frozenset((
+    "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED",
+    "UNSUPPORTED_SASL_MECHANISM",
+))  # fmt: skip
 _TOO_LARGE: Final = frozenset((
     "MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE",
     "INVALID_MSG_SIZE",
@@ -71,6 +68,11 @@ def failure_of(error: KafkaError, record: RawRecord) -> DeliveryFailure:
 def is_refused(error: KafkaError) -> bool:
     """Whether credentials or permissions are the reason."""
     return error.name() in _REFUSED
+
+
+def is_forbidden(error: KafkaError) -> bool:
+    """Whether the client is known, and lacks a permission."""
+    return error.name() in _FORBIDDEN
 
 
 def to_connect_error(error: "KafkaError | KafkaException", what: str) -> ConnectError:

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from engine.api.errors import ConnectError
 from engine.api.record import TopicPartition
-from engine.kafka.client_config import consumer_config
+from engine.kafka.client_config import admin_config, consumer_config
 from engine.kafka.cluster_admin import PATIENCE, admin_client, result_of
 from engine.kafka.errors import to_connect_error
 from engine.wire.log_sequence import get_logger
@@ -34,7 +34,8 @@ class GroupOffsets:
         client = consumer_config(worker, {**connector, "name": name}, f"connect-{name}", name)
         self._name = name
         self._group = client.properties["group.id"]
-        self._admin = admin_client(client, f"connector-adminclient-{name}")
+        client_id = f"connector-adminclient-{name}"
+        self._admin = admin_client(admin_config(client, worker, connector, client_id))
 
     def all(self) -> dict[TopicPartition, int]:
         """What is committed, in order.

@@ -18,7 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from engine.api.errors import ConnectError, RetriableError
-from engine.kafka.errors import is_refused, to_connect_error
+from engine.kafka.broker_link import BrokerLink
+from engine.kafka.errors import is_forbidden, to_connect_error
 from engine.model.topic_creation import TopicSettings
 
 _SLICE: Final = 0.2
@@ -39,6 +40,7 @@ class TopicAdmin:
 
     def __init__(self, config: Mapping[str, str], keep_on: Callable[[], bool]) -> None:
         self._config: dict[str, str | int | float | bool] = dict(config)
+        self._link = BrokerLink(config["bootstrap.servers"])
         self._keep_on = keep_on
 
     def create(self, settings: TopicSettings) -> bool:
@@ -48,6 +50,7 @@ class TopicAdmin:
 
         Raises:
             TooFewBrokersError: for the number of replicas.
+            AuthenticationError: the cluster does not accept who we are.
             RetriableError: no answer, or the cluster cannot do it now.
             ConnectError: the cluster refuses these settings.
         """
@@ -57,37 +60,50 @@ class TopicAdmin:
             replication_factor=settings.replication_factor,
             config=dict(settings.config),
         )
-        admin = AdminClient({**self._config, "log_level": 0})  # what fails is raised
+        admin = self._admin()
         try:
             made = admin.create_topics([topic], request_timeout=_REQUEST_TIMEOUT)
-            self._result(made[settings.name])
+            self._result(admin, made[settings.name])
         except KafkaException as error:
             return self._refused(settings.name, error)
         return True
 
     def largest_batch(self, topic: str) -> int | None:
-        """The topic's ``max.message.bytes``, None when the cluster does not tell."""
+        """The topic's ``max.message.bytes``, None when the cluster does not tell.
+
+        Raises:
+            AuthenticationError: the cluster does not accept who we are.
+        """
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        admin = AdminClient({**self._config, "log_level": 0})
+        admin = self._admin()
         try:
             asked = admin.describe_configs([resource], request_timeout=_REQUEST_TIMEOUT)
-            found: Mapping[str, Any] = self._result(asked[resource])
+            found: Mapping[str, Any] = self._result(admin, asked[resource])
             return int(found["max.message.bytes"].value)
         except (KafkaException, KeyError, ValueError, RetriableError):
             return None
 
-    def _result(self, future: "Future[Any]") -> Any:
+    def _admin(self) -> AdminClient:
+        own: dict[str, Any] = {
+            "log_level": 0,
+            "error_cb": self._link.on_error,
+        }  # what fails is raised
+        return AdminClient({**self._config, **own})
+
+    def _result(self, admin: AdminClient, future: "Future[Any]") -> Any:
         while True:
             try:
                 return future.result(_SLICE)
             except FutureTimeoutError:
+                admin.poll(0)
+                self._link.check()
                 if not self._keep_on():
                     raise RetriableError("stopped while waiting for the cluster") from None
 
     @staticmethod
     def _refused(name: str, error: KafkaException) -> bool:
         inner: KafkaError = error.args[0]
-        if inner.name() == "TOPIC_ALREADY_EXISTS" or is_refused(inner):
+        if inner.name() == "TOPIC_ALREADY_EXISTS" or is_forbidden(inner):
             return False
         if inner.name() == "INVALID_REPLICATION_FACTOR":
             raise TooFewBrokersError(f"cannot create topic {name}: {inner.str()}") from error

@@ -1,7 +1,7 @@
 """A topic as somebody reads it who looks something up: partition by partition, between offsets."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from engine.api.errors import ConnectError
-from engine.kafka.client_config import ClientConfig, admin_config
+from engine.kafka.client_config import ClientConfig, connection
 from engine.kafka.client_log import client_logger
 from engine.kafka.errors import to_connect_error
 
@@ -34,11 +34,15 @@ class TopicReader:
     Args:
         client: reaches the cluster.
         topic: its name.
+        admin: of a client that may delete records, where that is asked for.
     """
 
-    def __init__(self, client: ClientConfig, topic: str) -> None:
+    def __init__(
+        self, client: ClientConfig, topic: str, admin: Mapping[str, str] | None = None
+    ) -> None:
         self.topic = topic
-        self._client = admin_config(client, "connector-letters")
+        self._client = {**connection(client), "client.id": "connector-letters"}
+        self._admin = admin or self._client
 
     def spans(self) -> dict[int, Span]:
         """What can be read now, by partition; empty where there is no such topic.
@@ -92,7 +96,7 @@ class TopicReader:
             ConnectError: the cluster refuses, or does not answer.
         """
         at = TopicPartition(self.topic, partition, before)
-        admin = AdminClient({**self._client, "log_level": 0})
+        admin = AdminClient({**self._admin, "log_level": 0})
         with self._errors(f"cannot be cut before offset {before} of partition {partition}"):
             asked = admin.delete_records([at], request_timeout=_PATIENCE)
             asked[at].result(_PATIENCE + 1)

@@ -67,9 +67,8 @@ _CONNECTOR: Final[Mapping[str, str]] = {
     "transaction.boundary.interval.ms": _AT_LEAST_ONCE,
 }
 _CONNECTOR_PREFIXES: Final[Mapping[str, Mapping[str, str]]] = {
-    "source": {"admin.override.": "the admin client connects as the producer does"},
+    "source": {},
     "sink": {
-        "admin.override.": "the admin client connects as the producer does",
         "producer.override.": "a sink without a dead letter queue topic has no producer",
     },
 }

@@ -173,7 +173,7 @@ class ConnectorValidation(msgspec.Struct):
         """Keys of the clients that a task of this connector makes, the worker's among them."""
         has_letters = bool(self.resolved.get("errors.deadletterqueue.topic.name"))
         clients = ["producer"] if self.kind == "source" or has_letters else []
-        clients += ["consumer"] if self.kind == "sink" else []
+        clients += ["consumer", "admin"] if self.kind == "sink" else ["admin"]
         for client in clients:
             problems = client_problems(self.worker, self.resolved, client)
             self._add_problems({key: [text] for key, text in problems.items()})

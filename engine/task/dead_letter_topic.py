@@ -58,7 +58,9 @@ class DeadLetterTopic:
         )
 
         def admin() -> TopicAdmin:
-            return TopicAdmin(admin_config(self._client, client_id), self._life.keep_on)
+            worker, config = self._life.runtime.assignment.worker, self._life.runtime.config
+            properties = admin_config(self._client, worker, config, client_id)
+            return TopicAdmin(properties, self._life.keep_on)
 
         try:
             return TopicMaker(self._life, admin).make(settings, waits_for_brokers=False)
@@ -156,5 +158,9 @@ class DeadLetterTopic:
             runtime.assignment.worker, runtime.config, f"connector-dlq-producer-{self._life.id}"
         )
         client.send_alone()
+        if "enable.idempotence" not in client.origins:
+            # without it Kafka refuses one letter, with it the whole client, of somebody who may
+            # write nowhere; and a letter may be there twice anyway
+            client.properties["enable.idempotence"] = "false"
         self._life.warn_of_ignored(client)
         return client

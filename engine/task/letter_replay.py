@@ -21,7 +21,7 @@ from engine.api.connector import SourceConnector
 from engine.api.errors import NotFoundError
 from engine.kafka.client_config import (
     ClientConfig,
-    admin_config,
+    connection,
     consumer_config,
     producer_config,
 )
@@ -134,9 +134,7 @@ def replay_client(kind: type, config: Mapping[str, str], worker: Mapping[str, st
     if issubclass(kind, SourceConnector):
         return producer
     consumer = consumer_config(worker, config, client_id, client_id)
-    return replace(
-        producer, properties={**producer.properties, **admin_config(consumer, client_id)}
-    )
+    return replace(producer, properties={**producer.properties, **connection(consumer)})
 
 
 class LetterReplay:

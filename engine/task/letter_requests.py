@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from engine.api.errors import NotFoundError, RetriableError
+from engine.api.errors import AuthenticationError, NotFoundError, RetriableError
 from engine.model.letter_filter import FilterError, conditions
 from engine.model.letter_place import BEGINNING, LetterPlace, place_of
 from engine.model.letter_request import (
@@ -68,11 +68,11 @@ class LetterRequests:
         self._stores = letter_stores(self._config, self._worker, self._data_dir, request.queue)
         try:
             return actions[request.action](request)
-        except RetriableError as error:  # Kafka's
+        except (RetriableError, AuthenticationError) as error:  # Kafka's
             if request.action != "list" or request.queue != "all":
                 raise
             hint = "--queue file shows the letters in the worker's own file"
-            raise RetriableError(f"{error}; {hint}") from error
+            raise type(error)(f"{error}; {hint}") from error
         finally:
             for store in self._stores:
                 store.close()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from engine.kafka.client_config import producer_config
+from engine.kafka.client_config import admin_config, producer_config
 from engine.kafka.topic_reader import TopicReader
 from engine.model.error_policy import error_policy
 from engine.model.letter_place import LetterPlace
@@ -64,5 +64,7 @@ def letter_stores(
     topic = error_policy(worker, config).topic
     if topic and queue != "file":
         client = producer_config(worker, config, f"connector-letters-{name}")
-        stores.append(TopicLetters(TopicReader(client, topic), LetterNotes(data_dir, name, topic)))
+        admin = admin_config(client, worker, config, f"connector-adminclient-{name}")
+        reader = TopicReader(client, topic, admin)
+        stores.append(TopicLetters(reader, LetterNotes(data_dir, name, topic)))
     return stores

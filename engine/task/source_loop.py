@@ -300,8 +300,9 @@ class WorkerSourceTask:
         return self._life.keep_on()
 
     def _topic_admin(self) -> TopicAdmin:
+        worker, config = self._runtime.assignment.worker, self._runtime.config
         client_id = f"connector-adminclient-{self._life.id}"
-        return TopicAdmin(admin_config(self._client, client_id), self._keep_on)
+        return TopicAdmin(admin_config(self._client, worker, config, client_id), self._keep_on)
 
     def _client_config(self) -> ClientConfig:
         worker = self._runtime.assignment.worker

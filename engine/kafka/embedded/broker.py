@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -126,7 +127,12 @@ class EmbeddedKafka:
     """A single-node Apache Kafka in a data directory of its own."""
 
     def __init__(
-        self, data_dir: Path, cache_dir: Path, port: int | None = None, heap: str = "512m"
+        self,
+        data_dir: Path,
+        cache_dir: Path,
+        port: int | None = None,
+        heap: str = "512m",
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing happens yet.
 
@@ -135,11 +141,13 @@ class EmbeddedKafka:
             cache_dir: jars, shared by all nodes of this user.
             port: where clients connect; None for the port of the last start, at first a free one.
             heap: largest heap of the Java process.
+            properties: further ones of ``server.properties``, which win over ours.
         """
         self._data_dir = data_dir.absolute()
         self._cache_dir = cache_dir.absolute()
         self._port = port
         self._heap = heap
+        self._properties = dict(properties or {})
 
     def prepare(self, on_progress: OnProgress = ignore_progress) -> Service:
         """Bring the jars, choose ports, write configuration, format the storage at first.
@@ -205,6 +213,7 @@ class EmbeddedKafka:
         properties = _SERVER_PROPERTIES.format(
             host=HOST, port=node.port, controller_port=node.controller_port, data=_escaped(data)
         )
+        properties += "".join(f"{name}={_escaped(v)}\n" for name, v in self._properties.items())
         _write(self._data_dir / "server.properties", properties)
         logging = _LOG4J2_PROPERTIES.format(logs=_escaped(self._data_dir / "logs"))
         _write(self._data_dir / "log4j2.properties", logging)
@@ -265,8 +274,8 @@ def _new_cluster_id() -> str:
     return text
 
 
-def _escaped(path: Path) -> str:
-    return str(path).replace("\\", "\\\\")
+def _escaped(value: Path | str) -> str:
+    return str(value).replace("\\", "\\\\")
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError, OnProgress, ignore_progress
@@ -117,13 +117,15 @@ def run_broker(
     cache_dir: Path,
     port: int | None = None,
     on_progress: OnProgress = ignore_progress,
+    properties: Mapping[str, str] | None = None,
 ) -> Iterator[BrokerProcess]:
-    """A broker that is ready, and stopped in the end.
+    """A broker that is ready, and stopped in the end; ``properties`` win over ours.
 
     Raises:
         EmbeddedKafkaError: it cannot be brought or started.
     """
-    service = EmbeddedKafka(data_dir, cache_dir, port).prepare(on_progress)
+    kafka = EmbeddedKafka(data_dir, cache_dir, port, properties=properties)
+    service = kafka.prepare(on_progress)
     broker = BrokerProcess(service, data_dir / "logs" / "output.log")
     try:
         broker.start()

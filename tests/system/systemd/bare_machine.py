@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _PACKAGES: Final = "systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates"
 
+_CERTIFICATES: Final = "etc/ssl/certs/ca-certificates.crt"
+
 _BOOT: Final = """
 set -e
 mount --bind "$1" "$1"
@@ -67,11 +69,9 @@ class BareMachine:
             ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm",
              str(self.root)]
         )  # fmt: skip
-        for path in ("etc/resolv.conf", "etc/hosts", "etc/pip.conf"):
+        for path in ("etc/resolv.conf", "etc/hosts", "etc/pip.conf", _CERTIFICATES):
             if Path("/", path).exists():
                 shutil.copy(Path("/", path), self.root / path)
-        certificates = "etc/ssl/certs"
-        shutil.copytree(Path("/", certificates), self.root / certificates, dirs_exist_ok=True)
 
     def boot(self) -> None:
         """Start its systemd and wait until it has come up.
@@ -108,7 +108,7 @@ class BareMachine:
         inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-C"]
         environment = [
             "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
-            "PIP_CERT=/etc/ssl/certs/ca-certificates.crt", "PIP_DISABLE_PIP_VERSION_CHECK=1",
+            f"PIP_CERT=/{_CERTIFICATES}", "PIP_DISABLE_PIP_VERSION_CHECK=1",
         ]  # fmt: skip
         whole = [
             *inside,

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from engine.kafka.embedded.port import choose_port
 from tests.system.systemd.bare_machine import BareMachine, BareMachineError, wait_for
 
 ROOT: Final = Path(__file__).parents[3]
@@ -40,7 +41,7 @@ cat > /etc/engine/worker.properties <<END
 bootstrap.servers=127.0.0.1:9
 key.converter=org.apache.kafka.connect.storage.StringConverter
 value.converter=org.apache.kafka.connect.storage.StringConverter
-listeners=http://127.0.0.1:8083
+listeners=$ENGINE_URL
 config.providers=credentials
 config.providers.credentials.class=CredentialsConfigProvider
 task.shutdown.graceful.timeout.ms=4000
@@ -73,6 +74,7 @@ class Trial:
     def __init__(self, machine: BareMachine, say: Callable[[str], None]) -> None:
         self._machine = machine
         self._say = say
+        self._url = f"http://127.0.0.1:{choose_port()}"  # the host's network is the machine's
 
     def run(self) -> None:
         """All of them.
@@ -112,7 +114,7 @@ class Trial:
         self._machine.run("ln -sfn first /opt/engine/current")
         site = next((self._machine.root / "opt/engine/first/lib").iterdir()) / "site-packages"
         shutil.copy(ROOT / "tests/system/plugins/misbehaving.py", site)
-        self._machine.run(_SETUP)
+        self._machine.run(f"ENGINE_URL={self._url}\n{_SETUP}")
         version = self._machine.ask("/opt/engine/current/bin/engine --version")
         systemd = self._machine.ask("systemctl --version | head -1")
         self._saw(f"{version}, {systemd}")
@@ -255,13 +257,14 @@ class Trial:
         wait_for(lambda: self._ctl("status"))
 
     def _ctl(self, action: str) -> str:
-        done = self._machine.run(f"/opt/engine/first/bin/engine ctl {action} 2>&1", check=False)
+        ctl = f"/opt/engine/first/bin/engine ctl --url {self._url} {action} 2>&1"
+        done = self._machine.run(ctl, check=False)
         return done.stdout.strip()
 
     def _is_upgrade_over(self, number: int) -> bool:
         code = (
             "import urllib.request as u; "
-            "print(u.urlopen('http://127.0.0.1:8083/engine/worker', timeout=5).read().decode())"
+            f"print(u.urlopen('{self._url}/engine/worker', timeout=5).read().decode())"
         )
         worker = self._machine.ask(f'/opt/engine/first/bin/python -c "{code}"')
         upgrade = json.loads(worker)["upgrade"] if worker else {}

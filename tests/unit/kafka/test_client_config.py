@@ -249,12 +249,19 @@ def test_an_administrators_client_reaches_the_same_cluster() -> None:
         "producer.override.linger.ms": "9",
     }
     config = producer_config(WORKER, connector, "id")
-    assert admin_config(config, "admin") == {
+    expected = {
         "client.id": "admin",
         "bootstrap.servers": "127.0.0.1:9092",
         "security.protocol": "SASL_SSL",
         "ssl.ca.location": "/ca.pem",
     }
+    assert admin_config(config, WORKER, connector, "admin") == expected
+    worker = WORKER | {"admin.request.timeout.ms": "1000", "admin.listeners": "http://:1"}
+    connector |= {"admin.override.ssl.truststore.location": "/other.pem"}
+    expected |= {"socket.timeout.ms": "1000", "ssl.ca.location": "/other.pem"}
+    assert admin_config(config, worker, connector, "admin") == expected
+    with pytest.raises(ConfigError, match=r"admin\.request\.timeout\.ms"):
+        admin_config(config, WORKER | {"admin.request.timeout.ms": "soon"}, {}, "admin")
 
 
 @pytest.mark.parametrize(
