@@ -48,6 +48,7 @@ class Secrets:
         parts = [value, *inner, *(_ESCAPED.sub(r"\1", each) for each in inner)]
         if "\n" in value:
             parts += [line for line in value.splitlines() if len(line) >= _SHORTEST_LINE]
+        parts += [form for each in parts for form in _written(each)]
         found = {**dict.fromkeys(parts, shown), **self._by_value}
         longest_first = sorted(found.items(), key=lambda each: -len(each[0]))  # may hold others
         self._by_value = dict(longest_first)
@@ -88,6 +89,15 @@ class Secrets:
 def is_secret(name: str) -> bool:
     """Whether the name of a key says that its value is secret."""
     return _NAMES.search(name) is not None
+
+
+def _written(value: str) -> tuple[str, ...]:
+    """How a value with quotes, backslashes or line ends stands in a dict or in JSON that is shown.
+
+    Python escapes an apostrophe only where the same text has a quotation mark.
+    """
+    both = repr(f"'\"{value}")
+    return repr(value)[1:-1], both[4:-1], json.dumps(value)[1:-1]
 
 
 def _inside(text: str, is_ascii: bool) -> bytes:  # noqa: FBT001 (one of two alphabets)

@@ -15,6 +15,20 @@ def test_the_value_of_a_placeholder_is_shown_as_the_placeholder() -> None:
     assert secrets.hide("login failed") == "login failed"
 
 
+@pytest.mark.parametrize("value", ["back\\slash", "it's", 'quo"te', "both\"'\\", "två\trader"])
+def test_a_value_is_hidden_in_whatever_way_it_is_shown(value: str) -> None:
+    secrets = Secrets({value: "[it]"})
+    for shown in (
+        value, str({"k": value}), str({"k": f"x '\" {value}"}), json.dumps({"k": value}),
+        json.dumps({"k": value}, ensure_ascii=False),
+    ):  # fmt: skip
+        hidden = secrets.hide(shown)
+        assert "[it]" in hidden
+        assert not any(part in hidden for part in ("slash", "it's", "it\\'s", "te", "both", "tv"))
+        line = json.dumps({"event": shown}).encode()
+        assert b"[it]" in secrets.hide_in_json(line)
+
+
 @pytest.mark.parametrize(
     "name",
     [
