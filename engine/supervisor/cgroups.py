@@ -226,8 +226,13 @@ def _prepare_v2(path: Path) -> frozenset[str]:
 
 
 def _above_leaf(path: Path) -> Path:
-    """Where we were before we, or a supervisor in this very process, moved to the leaf."""
-    return path.parent if path.name == "supervisor" and (path.parent / "tasks").exists() else path
+    """What is delegated, though we or a supervisor in this very process have moved to the leaf.
+
+    Or systemd has put us there (``DelegateSubgroup=supervisor``), where nothing has been made yet.
+    """
+    above = path.parent
+    is_leaf = path.name == "supervisor" and ((above / "tasks").exists() or is_delegated(above))
+    return above if is_leaf else path
 
 
 def _enable(path: Path, controller: str) -> bool:

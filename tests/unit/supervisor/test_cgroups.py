@@ -229,3 +229,22 @@ def test_a_supervisor_that_has_moved_to_its_leaf_finds_the_same_tree(
 
     assert group is not None
     assert group.directories == (str(path),)
+
+
+def test_a_supervisor_that_systemd_has_put_into_the_leaf_uses_the_whole_service(
+    tree: Tree, make: MakeCgroups
+) -> None:
+    """``DelegateSubgroup=supervisor``: there is no group for tasks before the first start."""
+    try:
+        os.setxattr(tree.path, "user.delegate", b"1")
+    except OSError as error:
+        pytest.skip(f"no extended attributes here: {error}")
+    (tree.path / "supervisor").mkdir()
+    (tree.tasks / "cgroup.subtree_control").unlink()
+    tree.tasks.rmdir()
+
+    found = make(Hierarchy(2, str(tree.path / "supervisor")), mode="auto").available()
+
+    assert tree.tasks.is_dir()
+    assert set(found) == {"cpu", "io", "memory", "pids"}
+    assert not (tree.path / "supervisor" / "tasks").exists()
