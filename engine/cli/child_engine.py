@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-from engine.cli.ctl_client import CtlError, RestClient
+from engine.cli.ctl.client import CtlError, RestClient
 
 _ANSWER_TIMEOUT: Final = 1.0
 _LOOK: Final = 0.05

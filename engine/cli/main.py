@@ -18,7 +18,7 @@ from engine import __version__
 
 _SUBCOMMANDS: Final = {
     "standalone": ("engine.cli.standalone", "run a worker with its connectors on this machine"),
-    "ctl": ("engine.cli.ctl", "look at and change a running engine"),
+    "ctl": ("engine.cli.ctl.command", "look at and change a running engine"),
     "chaos": (
         "engine.cli.chaos.command",
         "hurt an engine, and see how long it takes to mend and what is lost",
@@ -26,7 +26,7 @@ _SUBCOMMANDS: Final = {
     "doctor": ("engine.cli.doctor.command", "look for what is to be mended"),
     "state": ("engine.cli.state", "back up and restore a worker's state"),
     "kafka": ("engine.cli.kafka", "run the embedded Apache Kafka by itself"),
-    "demo": ("engine.cli.demo", "copy a log file through Kafka and watch it"),
+    "demo": ("engine.cli.demo.command", "copy a log file through Kafka and watch it"),
 }
 _WITHOUT_PROCESSES: Final = ("ctl", "doctor", "state")
 

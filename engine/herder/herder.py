@@ -10,7 +10,7 @@ from engine.api.config import ConfigKey
 from engine.api.errors import ConnectError
 from engine.herder.sampler import Sample
 from engine.model.death import Death
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.herder_message import Losses, Reloaded, TaskReport, UpgradeState, ZygoteSeen

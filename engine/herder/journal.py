@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.storage.config_store import StoredConnector
 from engine.wire.herder_message import Remark
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from engine.herder.herder import PlanFailedError
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.wire.channel import Channel
 from engine.wire.herder_message import Plan
 from engine.wire.plan_message import (

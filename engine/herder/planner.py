@@ -9,7 +9,7 @@ from engine.api.config import REQUIRED, ConfigKey, ConfigType, Importance
 from engine.api.errors import ConnectError, NotFoundError
 from engine.herder.herder import BadRequestError, ConfigInfos, ConfigValue, PluginInfo
 from engine.herder.plan_client import PlanClient, PlanDiedError
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.storage.config_store import StoredPlan
 from engine.wire.log_sequence import get_logger
 from engine.wire.plan_message import OffsetChange, PlanAnswer, PlannedKey, PlanProblem

@@ -27,7 +27,7 @@ from engine.herder.planner import Planner
 from engine.herder.restart_plan import RestartRequest, plan_restart
 from engine.herder.task_table import TaskTable
 from engine.herder.worker_connectors import WorkerConnectors
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.model.state import State, TargetState
 from engine.model.task_id import TaskId
 from engine.wire.herder_message import Reloaded, SupervisorSample, UpgradeState

@@ -7,7 +7,7 @@ import msgspec
 from engine.herder.connector_entry import ConnectorEntry, config_hash, supervision_of
 from engine.herder.journal import ACTOR
 from engine.herder.task_table import TaskTable
-from engine.model.lifecycle_ending import LONGEST
+from engine.model.lifecycle.ending import LONGEST
 from engine.model.task_id import TaskId
 from engine.wire.herder_message import Desire, Drop, RestartTask
 from engine.wire.sealed import seal

@@ -6,7 +6,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
 from engine.api.errors import AuthenticationError, ConnectError, RetriableError
-from engine.model.dead_letter import RawRecord
+from engine.model.letters.dead_letter import RawRecord
 
 _FORBIDDEN: Final = frozenset((
     "CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED",

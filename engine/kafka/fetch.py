@@ -6,7 +6,7 @@ from typing import Any, Final
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
 
 from engine.api.record import Position, Timestamp
-from engine.model.dead_letter import RawRecord
+from engine.model.letters.dead_letter import RawRecord
 
 _TIMESTAMP_TYPES: Final = {
     TIMESTAMP_CREATE_TIME: "CreateTime",

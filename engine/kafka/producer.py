@@ -15,7 +15,7 @@ from engine.kafka.client_config import ClientConfig
 from engine.kafka.client_log import client_logger
 from engine.kafka.client_refusal import REFUSALS, refusal
 from engine.kafka.errors import DeliveryFailure, failure_of
-from engine.model.dead_letter import RawRecord
+from engine.model.letters.dead_letter import RawRecord
 
 _CHUNK: Final = 20_000
 """So few records are marked one by one when the queue is full."""

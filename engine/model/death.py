@@ -5,8 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from engine.model.exit_status import EXIT_OK, ExitClass
-from engine.model.lifecycle_event import Exited
-from engine.model.task_state import TaskState
+from engine.model.lifecycle.event import Exited
+from engine.model.lifecycle.task_state import TaskState
 
 _TIMES_KEPT: Final = 10
 

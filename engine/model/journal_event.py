@@ -20,9 +20,9 @@ from msgspec.structs import replace
 
 from engine.model.death import Death
 from engine.model.exit_status import ExitClass
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 
 _LONGEST_TEXT: Final = 16 * 1024
 

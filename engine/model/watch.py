@@ -5,11 +5,11 @@ from typing import Final
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_event import FellSilent, Moved, Outgrew, Overran, Stalled
+from engine.model.lifecycle.event import FellSilent, Moved, Outgrew, Overran, Stalled
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.progress import Progress
 from engine.model.slot import Slot
 from engine.model.state import ALIVE, Condition
-from engine.model.task_state import TaskState
 
 _LOOKS_PER_LIMIT: Final = 20
 _PROGRESS_OFTEN: Final = 2.0

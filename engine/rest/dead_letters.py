@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from engine.herder.herder import BadRequestError, Herder
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.rest.body import answer, read_object
 from engine.rest.route import CONNECTOR, Route, connector_of
 

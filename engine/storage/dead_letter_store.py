@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.api.errors import ConnectError
-from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits
-from engine.model.letter_place import LetterPlace, in_file
-from engine.model.stored_letter import StoredLetter
+from engine.model.letters.dead_letter import DeadLetter, RawRecord
+from engine.model.letters.place import LetterPlace, in_file
+from engine.model.letters.stored_letter import StoredLetter
 from engine.storage import letter_handling
 from engine.storage.database import DatabaseFile, connector_file
 from engine.storage.migration import Additive

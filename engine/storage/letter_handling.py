@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from engine.model.dead_letter import RawHeaders, RawRecord
-from engine.model.stored_letter import Handling
+from engine.model.letters.dead_letter import RawHeaders, RawRecord
+from engine.model.letters.stored_letter import Handling
 
 COLUMNS: Final = (
     "edited_ms", "key", "value", "headers", "replay_begun_ms", "replayed_ms", "replay_topic",

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from engine.model.letter_place import LetterPlace
-from engine.model.stored_letter import Handling, StoredLetter
+from engine.model.letters.place import LetterPlace
+from engine.model.letters.stored_letter import Handling, StoredLetter
 from engine.storage.database import DatabaseFile, connector_file
 from engine.storage.letter_handling import COLUMNS, Change, handling_of
 

@@ -17,11 +17,11 @@ import msgspec
 
 from engine.model.death import Death
 from engine.model.journal_event import LastRecorded
-from engine.model.lifecycle_event import Timer
+from engine.model.lifecycle.event import Timer
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_budget import BudgetLevel
 from engine.model.service import Service
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import DataDirError
 from engine.supervisor.noticed_errors import NoticedErrors

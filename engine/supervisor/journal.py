@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from engine.model.death import Death
 from engine.model.journal_event import TaskTransitions
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 from engine.supervisor.handover import JournalHandover
 from engine.supervisor.log import encoded, now_text
 from engine.supervisor.log_file import LogFile

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from engine.model.lifecycle_ending import LONGEST
-from engine.model.lifecycle_event import Unwanted
+from engine.model.lifecycle.ending import LONGEST
+from engine.model.lifecycle.event import Unwanted
 from engine.model.state import Condition
 from engine.supervisor.strays import kill_children
 from engine.supervisor.succession import Parts

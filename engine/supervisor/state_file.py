@@ -18,9 +18,9 @@ from typing import Final
 
 import msgspec
 
+from engine.model.lifecycle.task_memory import ClockReading, TaskMemory
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
-from engine.model.task_memory import ClockReading, TaskMemory
 from engine.supervisor.log import Log
 
 SCHEMA_VERSION: Final = 1

@@ -14,8 +14,7 @@ from typing import Any, Protocol
 
 from engine.model.death import Death, death_of
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle import reduce
-from engine.model.lifecycle_action import (
+from engine.model.lifecycle.action import (
     Abort,
     Action,
     Arm,
@@ -28,7 +27,8 @@ from engine.model.lifecycle_action import (
     TellTarget,
     Terminate,
 )  # fmt: skip
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.decision import reduce
+from engine.model.lifecycle.event import (
     BecameReady,
     Dumped,
     Event,
@@ -39,10 +39,10 @@ from engine.model.lifecycle_event import (
     TimedOut,
     Timer,
 )  # fmt: skip
+from engine.model.lifecycle.task_memory import TaskMemory, is_same, recalled
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
-from engine.model.task_memory import TaskMemory, is_same, recalled
-from engine.model.task_state import TaskState
 from engine.model.watch import busy_for
 from engine.supervisor.cgroups import CgroupError, Cgroups
 from engine.supervisor.handover import TaskHandover, TimerHandover

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.model.death import Death
-from engine.model.lifecycle_event import RestartRequested, Unwanted, Wanted
+from engine.model.lifecycle.event import RestartRequested, Unwanted, Wanted
+from engine.model.lifecycle.task_memory import memory_of
 from engine.model.restart_budget import RestartBudget
 from engine.model.service import Service
 from engine.model.task_id import TaskId
-from engine.model.task_memory import memory_of
 from engine.supervisor.cgroups import Cgroups
 from engine.supervisor.handover import HELD_SIGNALS, Handover, TaskHandover
 from engine.supervisor.herder_process import HerderProcess

@@ -3,10 +3,10 @@
 import signal
 
 from engine.model.exit_status import EXIT_OUT_OF_MEMORY, ExitStatus
-from engine.model.lifecycle_event import Outgrew, Overran
+from engine.model.lifecycle.event import Outgrew, Overran
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.limits import NOBODY, Limits, seen_to_by
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 from engine.model.watch import memory_verdict
 from engine.supervisor.cgroups import Cgroups, TaskGroup
 from engine.supervisor.log import Log

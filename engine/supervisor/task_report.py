@@ -3,10 +3,10 @@
 from typing import Final
 
 from engine.model.death import Death
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.limits import NO_LIMITS
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 from engine.wire.channel import shorten
 from engine.wire.herder_message import TaskReport
 

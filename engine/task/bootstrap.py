@@ -43,8 +43,8 @@ from engine.task import plan as planning
 from engine.task.confinement import join, limit
 from engine.task.lock import TaskLock
 from engine.task.runtime import TaskRuntime
-from engine.task.sink_loop import WorkerSinkTask
-from engine.task.source_loop import WorkerSourceTask
+from engine.task.sink.loop import WorkerSinkTask
+from engine.task.source.loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire import log_sequence
 from engine.wire.channel import Channel

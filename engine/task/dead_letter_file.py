@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from engine.api.errors import RetriableError, ToleranceExceededError
-from engine.model.dead_letter import DeadLetter
 from engine.model.error_policy import QueueLimits
+from engine.model.letters.dead_letter import DeadLetter
 from engine.storage.database import StoreError
 from engine.storage.dead_letter_store import DeadLetterStore, QueueFullError
 from engine.task.task_life import TaskLife

@@ -11,8 +11,8 @@ from typing import Any
 
 from engine.api.record import SinkRecord, SourceRecord
 from engine.kafka.fetch import raw_record
-from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.error_policy import Stage
+from engine.model.letters.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.task_id import TaskId
 from engine.task.record_quarantine import PoisonRecordError
 from engine.task.source_envelope import SourceEnvelopes

@@ -11,9 +11,9 @@ from engine.api.errors import ConfigError, ConnectError
 from engine.kafka.client_config import ClientConfig, admin_config, producer_config
 from engine.kafka.producer import TaskProducer
 from engine.kafka.topic_admin import TooFewBrokersError, TopicAdmin
-from engine.model.dead_letter import DeadLetter
 from engine.model.error_policy import ErrorPolicy
-from engine.model.letter_context import context_headers
+from engine.model.letters.context import context_headers
+from engine.model.letters.dead_letter import DeadLetter
 from engine.model.topic_creation import TopicSettings
 from engine.task.dead_letter_file import DeadLetterFile
 from engine.task.task_life import TaskLife

@@ -3,8 +3,8 @@
 from typing import Any
 
 from engine.api.record import SinkRecord, SourceRecord
-from engine.model.dead_letter import RawRecord
 from engine.model.error_policy import ErrorPolicy
+from engine.model.letters.dead_letter import RawRecord
 from engine.model.slot import Slot
 from engine.model.task_id import TaskId
 from engine.task.tolerance import RecordFailure

@@ -18,7 +18,7 @@ from engine.api.config import ConfigKey
 from engine.api.connector import Connector, ConnectorContext, SourceConnector
 from engine.api.errors import ConfigError, ConnectError, NotFoundError, RetriableError
 from engine.kafka import cluster_admin
-from engine.model.letter_request import LettersRequestError
+from engine.model.letters.request import LettersRequestError
 from engine.model.secret import Secrets
 from engine.model.topic_creation import topic_creation
 from engine.plugins.config_transformer import ConfigTransformer, restore_placeholders
@@ -195,7 +195,7 @@ class _Work:
 
     def dead_letters(self) -> PlanAnswer:
         """What the request says of the connector's dead letters."""
-        from engine.task.letter_requests import LetterRequests  # noqa: PLC0415 (others need none)
+        from engine.task.letters.requests import LetterRequests  # noqa: PLC0415 (others need none)
 
         self._enter("dead letters")
         self._resolve()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
-from engine.model.dead_letter import DeadLetter
+from engine.model.letters.dead_letter import DeadLetter
 from engine.task.log_reporter import LogReporter
 from engine.task.record_quarantine import RecordQuarantine
 from engine.task.task_life import TaskLife

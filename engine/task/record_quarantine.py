@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from engine.api.errors import DataError
 from engine.api.record import SourceRecord
-from engine.model.dead_letter import RawRecord
 from engine.model.error_policy import Stage
 from engine.model.exit_status import ExitClass
+from engine.model.letters.dead_letter import RawRecord
 from engine.model.quarantine import Care, Evidence, Quarantine
 from engine.model.slot import Slot
 from engine.task.task_life import TaskLife

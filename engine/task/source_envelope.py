@@ -25,7 +25,7 @@ from engine.api.errors import ConnectError
 from engine.api.record import SchemaAndValue, SourceRecord
 from engine.api.schema import Schema
 from engine.converters.json import JsonConverter
-from engine.model.dead_letter import RawRecord
+from engine.model.letters.dead_letter import RawRecord
 
 ENVELOPE: Final = "engine.source-record.v1"
 _NULL: Final[dict[str, Any]] = {"connect": {"schema": None, "payload": None}}

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.wire.message import Message
 
 OffsetChange = tuple[dict[str, Any] | None, dict[str, Any] | None]

@@ -13,8 +13,8 @@ from engine.converters.string import StringConverter
 from engine.model.error_policy import error_policy
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.task.runtime import TaskRuntime
-from engine.task.sink_loop import WorkerSinkTask
-from engine.task.source_loop import WorkerSourceTask
+from engine.task.sink.loop import WorkerSinkTask
+from engine.task.source.loop import WorkerSourceTask
 from engine.task.task_plugins import TaskPlugins
 from engine.wire.channel import Channel
 from engine.wire.task_message import (  # fmt: skip

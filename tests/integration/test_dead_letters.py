@@ -29,7 +29,7 @@ from engine.api import (
 from engine.api.transformation import Transformation
 from engine.converters.simple_header import SimpleHeaderConverter
 from engine.kafka.embedded.broker_process import BrokerProcess
-from engine.model.stored_letter import StoredLetter
+from engine.model.letters.stored_letter import StoredLetter
 from engine.storage.dead_letter_store import DeadLetterStore
 from engine.task.transformation_chain import TransformationChain, TransformationStep
 from engine.transforms.regex_router import RegexRouter

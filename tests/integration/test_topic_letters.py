@@ -11,15 +11,15 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.file import FileStreamSinkConnector
 from engine.api.errors import NotFoundError, RetriableError
-from engine.model.dead_letter import DeadLetter, RawRecord
-from engine.model.letter_context import context_headers
-from engine.model.letter_place import BEGINNING
-from engine.model.letter_request import LettersRequest, LettersRequestError
+from engine.model.letters.context import context_headers
+from engine.model.letters.dead_letter import DeadLetter, RawRecord
+from engine.model.letters.place import BEGINNING
+from engine.model.letters.request import LettersRequest, LettersRequestError
 from engine.plugins.registry import Plugins
 from engine.storage.letter_handling import begin_replay
-from engine.task import letter_scan
-from engine.task.letter_requests import LetterRequests
-from engine.task.letter_store import letter_stores
+from engine.task.letters import scan
+from engine.task.letters.requests import LetterRequests
+from engine.task.letters.store import letter_stores
 from tests.integration.list_sink import create
 from tests.integration.list_source import read_all
 from tests.integration.loop_driver import wait_until
@@ -269,7 +269,7 @@ def test_letters_that_take_many_requests_are_all_dealt_with(
     queue: Queue, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request looks at one page at most, as if there were very many letters."""
-    monkeypatch.setattr(letter_scan, "SECONDS", 0.0)
+    monkeypatch.setattr(scan, "SECONDS", 0.0)
     queue.keep(*map(queue.letter, range(700)))
     queue.keep(*map(queue.letter, range(700, 900)), partition=1)
     told = {"list": "total", "replay": "replayed", "purge": "purged"}
@@ -292,7 +292,7 @@ def test_a_replay_that_was_cut_short_is_settled_however_much_came_after_it(
     for _ in range(2000):
         producer.produce(queue.topic, b"something else")
     assert producer.flush(30) == 0
-    monkeypatch.setattr("engine.task.letter_replay._LOOKING", 0.0)
+    monkeypatch.setattr("engine.task.letters.replay._LOOKING", 0.0)
     answers = list(queue.all_of("replay"))
     assert [sum(a[name] for a in answers) for name in ("confirmed", "replayed")] == [1, 1]
     found = sent(queue, 2002)

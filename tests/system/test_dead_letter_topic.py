@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from engine.cli.ctl_exit_code import ExitCode
+from engine.cli.ctl.exit_code import ExitCode
 from tests.integration.list_source import read_all
 from tests.system.running_engine import wait_for
 from tests.system.test_dead_letters import Letters

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.cli.demo_compare import count_lines, judge
+from engine.cli.demo.compare import count_lines, judge
 
 pytestmark = [pytest.mark.system, pytest.mark.broker]
 

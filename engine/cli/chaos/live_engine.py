@@ -11,8 +11,8 @@ from engine.cli.chaos.lines import Tally
 from engine.cli.chaos.observer import look
 from engine.cli.chaos.recovery import RUNNING, Snapshot, Wound
 from engine.cli.chaos.target import TargetError
-from engine.cli.ctl_client import CtlError, RestClient
-from engine.cli.ctl_exit_code import ExitCode
+from engine.cli.ctl.client import CtlError, RestClient
+from engine.cli.ctl.exit_code import ExitCode
 
 MOST_PER_TASK = 5
 """Below ``engine.restart.max``, which is 10 in ten minutes: chaos is not to leave a FAILED task."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from engine.cli.chaos.recovery import Snapshot, TaskSeen
-from engine.cli.ctl_client import CtlError, RestClient
-from engine.cli.ctl_status import name_of
+from engine.cli.ctl.client import CtlError, RestClient
+from engine.cli.ctl.status import name_of
 
 _PAUSE: Final = 0.1
 _ANSWER_TIMEOUT: Final = 5.0

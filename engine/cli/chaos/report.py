@@ -10,7 +10,7 @@ import engine
 from engine.cli.chaos.fault import Fault
 from engine.cli.chaos.lines import Tally
 from engine.cli.chaos.recovery import Ledger, Wound
-from engine.cli.ctl_output import NOTHING, Column, Terminal, count, table
+from engine.cli.ctl.output import NOTHING, Column, Terminal, count, table
 
 FORMAT: Final = 1
 _RANKS: Final = (50, 95, 99)

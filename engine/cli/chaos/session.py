@@ -24,9 +24,9 @@ from engine.cli.chaos.screen import Scene, Screen, screen
 from engine.cli.chaos.small_disk import NoDiskError
 from engine.cli.chaos.target import Target, TargetError
 from engine.cli.child_engine import ChildEngineError
-from engine.cli.ctl_client import CtlError
-from engine.cli.ctl_exit_code import ExitCode as CtlExitCode
-from engine.cli.ctl_output import terminal
+from engine.cli.ctl.client import CtlError
+from engine.cli.ctl.exit_code import ExitCode as CtlExitCode
+from engine.cli.ctl.output import terminal
 from engine.cli.interrupts import Interrupts
 from engine.cli.kafka import bring_kafka
 from engine.kafka.embedded.artifacts import EmbeddedKafkaError

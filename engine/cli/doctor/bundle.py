@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import engine
 from engine.api.errors import ConfigError
-from engine.cli.ctl_client import CtlError, RestClient
+from engine.cli.ctl.client import CtlError, RestClient
 from engine.cli.doctor.finding import Finding, findings_json
 from engine.cli.doctor.redaction import Redaction
 from engine.cli.worker import Worker

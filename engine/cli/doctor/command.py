@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from engine.cli.ctl import DEFAULT_URL
-from engine.cli.ctl_client import CtlError, RestClient
-from engine.cli.ctl_output import terminal
+from engine.cli.ctl.client import CtlError, RestClient
+from engine.cli.ctl.command import DEFAULT_URL
+from engine.cli.ctl.output import terminal
 from engine.cli.doctor import worker as worker_checks
 from engine.cli.doctor.bundle import pack
 from engine.cli.doctor.data_dir import data_directory

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from engine.cli.ctl_output import Column, Terminal, table
+from engine.cli.ctl.output import Column, Terminal, table
 
 
 class Level(StrEnum):

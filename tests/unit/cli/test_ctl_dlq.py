@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from engine.cli.ctl_client import CtlError, RestClient
-from engine.cli.ctl_dlq import ls
-from engine.cli.ctl_dlq_purge import purge
-from engine.cli.ctl_dlq_replay import replay
+from engine.cli.ctl.client import CtlError, RestClient
+from engine.cli.ctl.dlq import ls
+from engine.cli.ctl.dlq_purge import purge
+from engine.cli.ctl.dlq_replay import replay
 
 
 class Scripted(RestClient):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.ctl_events import event_line
-from engine.cli.ctl_explain import task_text
+from engine.cli.ctl.events import event_line
+from engine.cli.ctl.explain import task_text
 from engine.model.task_id import TaskId
 from tests.unit.cli.conftest import Engine
 from tests.unit.rest.fake_herder import FakeHerder

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli.ctl_output import (
+from engine.cli.ctl.output import (
     Column,
     Terminal,
     count,

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from engine.cli.child_engine import last_words
-from engine.cli.demo import add_parser
-from engine.cli.demo_run import TaskWatch
-from engine.cli.demo_screen import PlainScreen, Scene, render
-from engine.cli.demo_work import DemoError, WorkDir, default_work_dir
-from engine.cli.demo_writer import RATE, LogWriter
+from engine.cli.demo.command import add_parser
+from engine.cli.demo.run import TaskWatch
+from engine.cli.demo.screen import PlainScreen, Scene, render
+from engine.cli.demo.work import DemoError, WorkDir, default_work_dir
+from engine.cli.demo.writer import RATE, LogWriter
 from engine.model.properties import parse_properties
 
 Run = Callable[..., int]

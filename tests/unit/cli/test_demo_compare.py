@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.cli.demo_compare import Comparison, Verdict, count_lines, judge
+from engine.cli.demo.compare import Comparison, Verdict, count_lines, judge
 
 
 @pytest.fixture

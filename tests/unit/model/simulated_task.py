@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle import reduce
-from engine.model.lifecycle_action import (
+from engine.model.lifecycle.action import (
     Abort,
     Action,
     Arm,
@@ -24,7 +23,8 @@ from engine.model.lifecycle_action import (
     TellTarget,
     Terminate,
 )
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.decision import reduce
+from engine.model.lifecycle.event import (
     BecameReady,
     Dumped,
     Event,
@@ -36,10 +36,10 @@ from engine.model.lifecycle_event import (
     Unwanted,
     Wanted,
 )
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
-from engine.model.task_state import TaskState
 
 ABORTED = ExitStatus(signal=6)
 SIGKILLED = ExitStatus(signal=9)

@@ -2,9 +2,9 @@
 
 from msgspec.structs import replace
 
-from engine.model.dead_letter import DeadLetter, RawRecord, shorten_trace
 from engine.model.error_policy import Stage
-from engine.model.letter_context import context_headers, letter_of
+from engine.model.letters.context import context_headers, letter_of
+from engine.model.letters.dead_letter import DeadLetter, RawRecord, shorten_trace
 
 CONSUMED = RawRecord("orders", b"k", b"v", (("h", b"1"),), partition=2, offset=17, timestamp=5)
 

@@ -4,8 +4,8 @@ import pytest
 
 from engine.model.death import Death, death_of
 from engine.model.exit_status import EXIT_CONFIG, ExitStatus
-from engine.model.lifecycle import reduce
-from engine.model.lifecycle_event import Exited, RestartRequested, TimedOut, Timer
+from engine.model.lifecycle.decision import reduce
+from engine.model.lifecycle.event import Exited, RestartRequested, TimedOut, Timer
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from tests.unit.model.simulated_task import SimulatedTask

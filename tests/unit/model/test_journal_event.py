@@ -5,9 +5,9 @@ from typing import Any
 from engine.model.death import Death, death_of
 from engine.model.exit_status import ExitStatus
 from engine.model.journal_event import TaskTransitions
-from engine.model.lifecycle import reduce
-from engine.model.lifecycle_action import Emit
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.action import Emit
+from engine.model.lifecycle.decision import reduce
+from engine.model.lifecycle.event import (
     BecameReady,
     Event,
     Exited,
@@ -19,10 +19,10 @@ from engine.model.lifecycle_event import (
     Unwanted,
     Wanted,
 )
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_policy import RestartPolicy
 from engine.model.supervision import Supervision
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 
 ORDERS = TaskId("orders", 3)
 NOON_MS = 1_700_000_000_000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.model.data_text import at_path
-from engine.model.letter_filter import FilterError, all_hold, conditions
+from engine.model.letters.filter import FilterError, all_hold, conditions
 
 NOW = 1_700_000_000.0
 LETTER: dict[str, Any] = {

@@ -3,11 +3,11 @@
 import pytest
 
 from engine.model.exit_status import ExitStatus
-from engine.model.lifecycle_ending import (
+from engine.model.lifecycle.ending import (
     ABORT_GRACE,
     KILL_GRACE,
 )  # fmt: skip
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.event import (
     FellSilent,
 )
 from engine.model.restart_policy import RestartPolicy

@@ -3,13 +3,13 @@
 import pytest
 
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_ending import (
+from engine.model.lifecycle.ending import (
     ABORT_GRACE,
     DUMP_GRACE,
     RECYCLE_PATIENCE,
     TERM_GRACE,
 )  # fmt: skip
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.event import (
     Exited,
     FellSilent,
     Outgrew,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.model.exit_status import ExitClass, ExitStatus
-from engine.model.lifecycle_ending import LONGEST
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.ending import LONGEST
+from engine.model.lifecycle.event import (
     BecameReady,
     Dumped,
     Exited,

@@ -5,8 +5,7 @@ from msgspec.structs import replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass, ExitStatus
-from engine.model.lifecycle import reduce
-from engine.model.lifecycle_action import (
+from engine.model.lifecycle.action import (
     Abort,
     Action,
     Arm,
@@ -19,14 +18,15 @@ from engine.model.lifecycle_action import (
     TellTarget,
     Terminate,
 )
-from engine.model.lifecycle_ending import (
+from engine.model.lifecycle.decision import reduce
+from engine.model.lifecycle.ending import (
     ABORT_GRACE,
     DUMP_GRACE,
     KILL_GRACE,
     RECYCLE_PATIENCE,
     TERM_GRACE,
 )  # fmt: skip
-from engine.model.lifecycle_event import (
+from engine.model.lifecycle.event import (
     BecameReady,
     Dumped,
     Event,
@@ -45,10 +45,10 @@ from engine.model.lifecycle_event import (
     Unwanted,
     Wanted,
 )
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
-from engine.model.task_state import TaskState
 from tests.unit.model.simulated_task import Process, SimulatedTask
 
 GENERATION = 7

@@ -6,10 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model.exit_status import ExitStatus
+from engine.model.lifecycle.task_memory import (
+    ClockReading,
+    TaskMemory,
+    is_same,
+    memory_of,
+    recalled,
+)
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_policy import RestartPolicy
 from engine.model.state import Condition
-from engine.model.task_memory import ClockReading, TaskMemory, is_same, memory_of, recalled
-from engine.model.task_state import TaskState
 from tests.unit.model.simulated_task import SimulatedTask
 
 PERMANENT = ExitStatus(code=78)

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from engine.model.deadlines import Deadlines
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_event import FellSilent, Moved, Outgrew, Overran, Stalled
+from engine.model.lifecycle.event import FellSilent, Moved, Outgrew, Overran, Stalled
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.limits import Limits
 from engine.model.progress import Progress
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
-from engine.model.task_state import TaskState
 from engine.model.watch import (
     busy_for,
     fell_silent,

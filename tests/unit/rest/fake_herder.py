@@ -27,7 +27,7 @@ from engine.herder.herder import (
 )
 from engine.herder.sampler import Sample
 from engine.model.death import Death
-from engine.model.letter_request import LettersRequest
+from engine.model.letters.request import LettersRequest
 from engine.model.slot import FIELDS
 from engine.model.state import ON_THE_WIRE, Condition, State, TargetState
 from engine.model.task_id import TaskId

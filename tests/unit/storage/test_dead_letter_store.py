@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits, Stage
-from engine.model.letter_place import in_file
+from engine.model.letters.dead_letter import DeadLetter, RawRecord
+from engine.model.letters.place import in_file
 from engine.storage.database import StoreError
 from engine.storage.dead_letter_store import DeadLetterStore, QueueFullError
 from engine.storage.letter_handling import begin_replay, end_replay

@@ -11,11 +11,11 @@ from msgspec.structs import fields
 
 from engine.model.death import Death
 from engine.model.exit_status import ExitClass
-from engine.model.lifecycle_event import Timer
+from engine.model.lifecycle.event import Timer
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_budget import BudgetLevel
 from engine.model.service import Service
 from engine.model.state import Condition
-from engine.model.task_state import TaskState
 from engine.supervisor import handover
 from engine.supervisor.child import HANDOVER, Program
 from engine.supervisor.handover import (

@@ -12,6 +12,7 @@ import pytest
 from engine.model.slot import SLOT_BYTES
 from engine.supervisor.reaper import Reaper
 from engine.supervisor.stacks import Stacks
+from engine.supervisor.strays import children
 from tests.unit.supervisor.conditions import until
 
 pytestmark = pytest.mark.usefixtures("subreaper")
@@ -59,20 +60,12 @@ def test_without_descriptors_or_processes_there_is_no_py_spy_and_nothing_is_left
 ) -> None:
     async def body() -> None:
         stacks = spied()
-        before = descriptors()
+        before, others = descriptors(), set(children())
         with monkeypatch.context() as patched:
             patched.setattr(os, call, refuse)
             assert not stacks.spy(42, lambda: None)
         assert descriptors() == before
-        await until(lambda: not has_children())
+        await until(lambda: set(children()) <= others)
         assert stacks.read() is None
 
     asyncio.run(body())
-
-
-def has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True

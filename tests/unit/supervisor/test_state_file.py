@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.model.lifecycle.task_memory import TaskMemory
 from engine.model.state import Condition
 from engine.model.task_id import TaskId
-from engine.model.task_memory import TaskMemory
 from engine.supervisor.log import Console, Log
 from engine.supervisor.state_file import StateFile
 

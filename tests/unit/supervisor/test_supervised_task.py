@@ -12,13 +12,13 @@ import pytest
 
 from engine.model.death import Death
 from engine.model.exit_status import ExitClass, ExitStatus
-from engine.model.lifecycle_event import Wanted
+from engine.model.lifecycle.event import Wanted
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.restart_policy import RestartPolicy
 from engine.model.slot import LONGEST_COMMITTED, SLOT_BYTES
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 from engine.supervisor.cgroups import Cgroups
 from engine.supervisor.fork_request import ForkRequest
 from engine.supervisor.memory_use import OomKills

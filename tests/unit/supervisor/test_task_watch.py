@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 
 from engine.model.deadlines import Deadlines
-from engine.model.lifecycle_event import FellSilent, Outgrew, Stalled
+from engine.model.lifecycle.event import FellSilent, Outgrew, Stalled
+from engine.model.lifecycle.task_state import TaskState
 from engine.model.limits import Limits
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.state import Condition
 from engine.model.supervision import Supervision
 from engine.model.task_id import TaskId
-from engine.model.task_state import TaskState
 from engine.supervisor.cgroups import Cgroups
 from engine.supervisor.log import Log
 from engine.supervisor.memory_use import OomKills

@@ -9,14 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from engine.api import INT32, STRING, SchemaAndValue, SourceRecord
-from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import Stage
-from engine.model.letter_place import in_file
-from engine.model.letter_request import LettersRequest, LettersRequestError
-from engine.model.stored_letter import StoredLetter
+from engine.model.letters.dead_letter import DeadLetter, RawRecord
+from engine.model.letters.place import in_file
+from engine.model.letters.request import LettersRequest, LettersRequestError
+from engine.model.letters.stored_letter import StoredLetter
 from engine.plugins.registry import Plugins
-from engine.task.letter_conversion import FailsAgainError, LetterConversion, NotSendableError
-from engine.task.letter_edit import edited
+from engine.task.letters.conversion import FailsAgainError, LetterConversion, NotSendableError
+from engine.task.letters.edit import edited
 from engine.task.source_envelope import SourceEnvelopes
 
 CONFIG = {

@@ -10,13 +10,13 @@ import pytest
 from engine.api.errors import NotFoundError
 from engine.api.record import SourceRecord
 from engine.api.schema import STRING
-from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits, Stage
-from engine.model.letter_request import LettersRequest, LettersRequestError
+from engine.model.letters.dead_letter import DeadLetter, RawRecord
+from engine.model.letters.request import LettersRequest, LettersRequestError
 from engine.plugins.registry import Plugins
 from engine.storage.dead_letter_store import DeadLetterStore
 from engine.storage.letter_handling import begin_replay, end_replay
-from engine.task.letter_requests import LetterRequests
+from engine.task.letters.requests import LetterRequests
 from engine.task.source_envelope import SourceEnvelopes
 
 LIMITS = QueueLimits(1 << 20, -1.0, True)

@@ -8,18 +8,19 @@ import pytest
 
 from engine.kafka.client_config import ClientConfig
 from engine.kafka.topic_reader import Span
-from engine.model.dead_letter import DeadLetter, RawRecord
 from engine.model.error_policy import QueueLimits, Stage
-from engine.model.letter_context import LETTER_HEADER
-from engine.model.letter_place import BEGINNING, LetterPlace
-from engine.model.stored_letter import StoredLetter
+from engine.model.letters.context import LETTER_HEADER
+from engine.model.letters.dead_letter import DeadLetter, RawRecord
+from engine.model.letters.place import BEGINNING, LetterPlace
+from engine.model.letters.stored_letter import StoredLetter
 from engine.plugins.registry import Plugins
 from engine.storage.dead_letter_store import DeadLetterStore
 from engine.storage.letter_handling import begin_replay
-from engine.task import letter_replay, letter_scan
-from engine.task.letter_reader import LetterReader
-from engine.task.letter_replay import LetterReplay
-from engine.task.letter_scan import LetterScan
+from engine.task.letters import replay as letter_replay
+from engine.task.letters import scan as letter_scan
+from engine.task.letters.reader import LetterReader
+from engine.task.letters.replay import LetterReplay
+from engine.task.letters.scan import LetterScan
 
 
 class SlowStore(DeadLetterStore):

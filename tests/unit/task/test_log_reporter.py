@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from engine.api import DataError, SinkRecord, SourceRecord
-from engine.model.dead_letter import RawRecord
 from engine.model.error_policy import Stage, error_policy
+from engine.model.letters.dead_letter import RawRecord
 from engine.model.slot import SLOT_BYTES, Slot
 from engine.model.task_id import TaskId
 from engine.task.log_reporter import LogReporter

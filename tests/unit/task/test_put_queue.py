@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api.record import Column, Position, SinkBatch, TopicPartition
-from engine.task.put_queue import PutQueue
+from engine.task.sink.put_queue import PutQueue
 
 
 def batch(values: list[int]) -> SinkBatch:

@@ -1,9 +1,9 @@
 """Where records came from that Kafka refuses after a while."""
 
 from engine.api import STRING, Column, SourceBatch
-from engine.model.dead_letter import RawRecord
-from engine.task.sent_batches import SentBatches
-from engine.task.source_conversion import Outgoing
+from engine.model.letters.dead_letter import RawRecord
+from engine.task.source.conversion import Outgoing
+from engine.task.source.sent_batches import SentBatches
 
 
 def remember(sent: SentBatches, number: int, *values: bytes, topic: str = "t") -> None:

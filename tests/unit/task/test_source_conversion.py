@@ -21,7 +21,7 @@ from engine.api import (
 from engine.converters.simple_header import SimpleHeaderConverter
 from engine.model.error_policy import error_policy
 from engine.model.slot import SLOT_BYTES, Slot
-from engine.task.source_conversion import SourceConversion
+from engine.task.source.conversion import SourceConversion
 from engine.task.task_plugins import TaskPlugins
 from engine.task.tolerance import RetryWithToleranceOperator
 

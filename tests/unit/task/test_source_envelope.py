@@ -9,7 +9,7 @@ import pytest
 
 from engine.api import STRING, SchemaAndValue, SourceRecord
 from engine.converters.json import JsonConverter
-from engine.model.dead_letter import RawRecord
+from engine.model.letters.dead_letter import RawRecord
 from engine.task.source_envelope import SourceEnvelopes
 
 

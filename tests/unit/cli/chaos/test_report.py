@@ -16,7 +16,7 @@ from engine.cli.chaos.report import (
     outcome_text,
     percentile,
 )  # fmt: skip
-from engine.cli.ctl_output import Terminal
+from engine.cli.ctl.output import Terminal
 
 
 def ledger(*seconds: float | None) -> Ledger:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.ctl_output import Terminal
+from engine.cli.ctl.output import Terminal
 from engine.cli.doctor import machine
 from engine.cli.doctor.data_dir import data_directory, judge_kind, judge_space, judge_sync
 from engine.cli.doctor.finding import (

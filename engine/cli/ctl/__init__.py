@@ -1,0 +1,1 @@
+"""``engine ctl``: looks at and changes a running engine, through its REST API."""

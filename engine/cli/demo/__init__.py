@@ -1,0 +1,1 @@
+"""``engine demo``: copies a log file through Kafka and shows it."""

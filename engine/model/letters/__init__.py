@@ -1,0 +1,1 @@
+"""Dead letters as values, and what may be asked of them."""

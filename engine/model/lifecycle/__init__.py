@@ -1,0 +1,1 @@
+"""A task as the supervisor sees it: state, event → state, actions."""

@@ -1,0 +1,1 @@
+"""Dead letters, once they are kept: read, edited, sent again, thrown away."""

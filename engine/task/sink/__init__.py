@@ -1,0 +1,1 @@
+"""A sink task: from consumed messages to its puts and commits."""

@@ -1,0 +1,1 @@
+"""A source task: from its polls to acknowledged records and their offsets."""
