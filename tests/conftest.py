@@ -4,6 +4,7 @@ The broker starts with the first test that asks for it. One that cannot be start
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine.kafka.embedded.broker_process import BrokerProcess, run_broker
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,22 +69,31 @@ def _subject(pid: int, name: str) -> Subject:
     status = _status(pid)
     capabilities = int(status.get("CapEff", "0"), 16)
     uid = int(status["Uid"].split()[1])
-    files = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
-    processes = resource.prlimit(pid, resource.RLIMIT_NPROC)[0]
+    _, files = _limits(pid, "Max open files")
+    processes, _ = _limits(pid, "Max processes")
     is_exempt = bool(capabilities >> _CAP_SYS_RESOURCE & 1)
     return Subject(
         pid=pid,
         uid=uid,
         name=name,
-        most_files=_bound(files),
-        most_processes=None if is_exempt else _bound(processes),
+        most_files=files,
+        most_processes=None if is_exempt else processes,
         is_exempt=is_exempt,
         group=control_group(pid, uid),
     )
 
 
-def _bound(limit: int) -> int | None:
-    return None if limit == resource.RLIM_INFINITY else limit
+def _limits(pid: int, name: str) -> tuple[int | None, int | None]:
+    """The soft and the hard limit, None for none; of others' processes too, unlike prlimit(2)."""
+    for line in (_PROC / str(pid) / "limits").read_text("ascii").splitlines():
+        if line.startswith(f"{name} "):
+            soft, hard = line.removeprefix(name).split()[:2]
+            return _bound(soft), _bound(hard)
+    raise OSError(f"/proc/{pid}/limits does not tell {name}")
+
+
+def _bound(text: str) -> int | None:
+    return None if text == "unlimited" else int(text)
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -76,7 +76,8 @@ def answers_kafka(host: str, port: int, timeout: float = 2.0) -> bool:
     try:
         with socket.create_connection((host, port), timeout) as connection:
             connection.sendall(request)
-            answer = connection.recv(8, socket.MSG_WAITALL)
+            with connection.makefile("rb") as stream:  # which reads on after a short answer
+                answer = stream.read(8)
     except OSError:
         return False
     return answer[4:] == b"\0\0\0\x01"
