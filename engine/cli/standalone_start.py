@@ -13,7 +13,7 @@ from engine.cli.worker import BadStartError, Worker, read_worker
 from engine.model.properties import ConfigFileError
 from engine.model.service import Service
 from engine.model.worker_config import WorkerConfig, worker_warnings
-from engine.storage.config_file import connector_files, read_connector_file
+from engine.storage.config_file import connector_files, read_connector_file, read_worker_file
 from engine.supervisor.child import HANDOVER
 from engine.supervisor.instance import (
     EXIT_ALREADY_RUNNING,
@@ -73,6 +73,8 @@ def _run(arguments: argparse.Namespace, herder: Sequence[str], head_start: HeadS
     except (BadStartError, ConfigFileError, DataDirError, PortTakenError) as error:
         return _say(error, EXIT_BAD_CONFIG)
     except ConfigError as error:
+        for warning in worker_warnings(read_worker_file(arguments.worker)):
+            _say(f"warning: {warning}", 0)
         for problem in error.problems.values():
             _say(f"{arguments.worker}: {problem}", EXIT_BAD_CONFIG)
         return EXIT_BAD_CONFIG

@@ -87,10 +87,14 @@ def test_all_wrong_values_of_the_worker_file_are_told_at_once(tmp_path: Path) ->
         "value.converter=x\noffset.flush.interval.ms=soon\nengine.restart.max=-1\n"
         "engine.log.format=xml\nproducer.max.request.size=3 MB\nproducer.linger.ms=${env:LINGER}\n"
         "connector.client.config.override.policy=a.b.SomeConnectorClientConfigOverridePolicy\n"
+        "engine.restart.maxx=1\n"
     )
     ended = run_standalone(tmp_path, "w.properties")
     assert ended.returncode == 2
     assert set(ended.stderr.splitlines()) == {
+        (
+            "engine: warning: unknown key engine.restart.maxx, did you mean engine.restart.max?"
+        ),
         (
             'engine: w.properties: Missing required configuration "key.converter" which has no '
             "default value."

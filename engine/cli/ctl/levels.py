@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from engine.cli.ctl.client import RestClient, segment
+from engine.cli.ctl.client import CtlError, RestClient, segment
 from engine.cli.ctl.exit_code import ExitCode
 from engine.cli.ctl.output import NOTHING, Column, Terminal, table, terminal
+from engine.model.log_levels import level_of
 
 _COLUMNS: Final = (Column("LOGGER", is_long=True), Column("LEVEL"), Column("SET", rank=1))
 
@@ -38,12 +39,16 @@ def _time(milliseconds: int | None) -> str:
 def set_level(arguments: argparse.Namespace, client: RestClient) -> int:
     """Set a level, of the worker or of one connector's tasks."""
     path = f"{_path(arguments.name)}/{segment(arguments.logger)}"
-    _, changed = client.ask("PUT", path, {"level": arguments.level})
+    try:
+        level = level_of(arguments.level)
+    except ValueError as error:
+        raise CtlError(str(error), ExitCode.USAGE) from None
+    _, changed = client.ask("PUT", path, {"level": level})
     if arguments.json:
         print(json.dumps({"changed": changed}, ensure_ascii=False, indent=2))
         return ExitCode.OK
     for name in changed:
-        print(f"{name} {arguments.level.upper()}")
+        print(f"{name} {level}")
     if not changed:
         print("nothing changes")
     return ExitCode.OK

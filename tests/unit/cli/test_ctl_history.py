@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.ctl.events import event_line
+from engine.cli.ctl.exit_code import ExitCode
 from engine.cli.ctl.explain import task_text
 from engine.model.task_id import TaskId
 from tests.unit.cli.conftest import Engine
@@ -162,6 +163,6 @@ def test_levels_are_shown_and_set(ctl: Engine, herder: FakeHerder) -> None:
 
 def test_a_level_that_nobody_knows_is_refused(ctl: Engine) -> None:
     ended = ctl("level", "loud")
-    assert ended.code != 0
+    assert ended.code == ExitCode.USAGE
     assert "invalid log level 'loud'" in ended.err
     assert ctl("loggers", "nobody").code == 4
