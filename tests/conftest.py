@@ -13,7 +13,7 @@ import pytest
 
 from engine.kafka.embedded.broker_process import BrokerProcess, run_broker
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background; children inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
