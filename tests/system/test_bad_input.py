@@ -92,9 +92,7 @@ def test_all_wrong_values_of_the_worker_file_are_told_at_once(tmp_path: Path) ->
     ended = run_standalone(tmp_path, "w.properties")
     assert ended.returncode == 2
     assert set(ended.stderr.splitlines()) == {
-        (
-            "engine: warning: unknown key engine.restart.maxx, did you mean engine.restart.max?"
-        ),
+        ("engine: warning: unknown key engine.restart.maxx, did you mean engine.restart.max?"),
         (
             'engine: w.properties: Missing required configuration "key.converter" which has no '
             "default value."
