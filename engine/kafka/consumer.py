@@ -4,6 +4,7 @@ Used by one thread. Rebalances are told to a :class:`RebalanceListener` from ins
 :meth:`TaskConsumer.fetch`; what a listener raises comes out of ``fetch``.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -59,6 +60,12 @@ class RebalanceListener(Protocol):
 
 _NOTHING: Final = Fetch(())
 
+_FIRST_LOOK: Final = 0.5
+_LONGEST_LOOK: Final = 30.0
+"""Seconds between looks for topics that were not there."""
+
+_LOOK_PATIENCE: Final = 2.0
+
 
 class TaskConsumer:
     """A member of a sink connector's group.
@@ -80,6 +87,7 @@ class TaskConsumer:
         self.link = BrokerLink(config.properties["bootstrap.servers"])
         self.committed: list[str | None] = []
         self.missing: str | None = None
+        self._look_at, self._look_pause = 0.0, _FIRST_LOOK
         self._listener = listener
         self._poll_records = self._most = config.poll_records
         self._raised: Exception | None = None
@@ -129,6 +137,8 @@ class TaskConsumer:
             self._raise_stored()
             if self.link.is_down:
                 self.link.probe(self._ask, time.monotonic())
+            elif self.missing is not None:
+                self._look_for_topics(time.monotonic())
             return _NOTHING
         messages = [first]
         if self._most > 1:
@@ -138,6 +148,15 @@ class TaskConsumer:
         if messages:
             self.link.is_up()
         return Fetch(self._still_ours(messages) if self._gone else messages)
+
+    def _look_for_topics(self, now: float) -> None:
+        """Ask for all topics: the client looks for one that is made later after minutes only."""
+        if now < self._look_at:
+            return
+        self._look_at = now + self._look_pause
+        self._look_pause = min(2 * self._look_pause, _LONGEST_LOOK)
+        with contextlib.suppress(KafkaException):  # what is wrong is told by other ways
+            self._consumer.list_topics(timeout=_LOOK_PATIENCE)
 
     def _still_ours(self, messages: "list[Message]") -> "list[Message]":
         """Without what was read from partitions before they went, though they may be back."""
@@ -274,7 +293,7 @@ class TaskConsumer:
         opening = Opening()
         try:
             if found:
-                self.missing = None
+                self.missing, self._look_pause = None, _FIRST_LOOK
                 opening = self._listener.on_assigned(_partitions(found))
         except Exception as error:  # noqa: BLE001 (it must not pass through the client's frames)
             self._raised = self._raised or error
