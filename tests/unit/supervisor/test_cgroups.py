@@ -11,6 +11,7 @@ from engine.model.limits import Limits
 from engine.model.task_id import TaskId
 from engine.supervisor.cgroups import CgroupError, Cgroups
 from engine.supervisor.log import Console, Log
+from tests.system.facility import lacks
 
 MIB = 1 << 20
 TASK = TaskId("orders", 3)
@@ -104,12 +105,17 @@ def test_a_tree_that_is_not_ours_is_left_alone(tree: Tree, make: MakeCgroups) ->
     assert make(tree.hierarchy(), mode="off").available() == {}
 
 
-def test_a_tree_that_systemd_has_delegated_is_ours(tree: Tree, make: MakeCgroups) -> None:
-    tree.group()
+def delegate(tree: Tree) -> None:
+    """Mark it as systemd does."""
     try:
         os.setxattr(tree.path, "user.delegate", b"1")
     except OSError as error:
-        pytest.skip(f"no extended attributes here: {error}")
+        lacks("an extended attribute", str(error))
+
+
+def test_a_tree_that_systemd_has_delegated_is_ours(tree: Tree, make: MakeCgroups) -> None:
+    tree.group()
+    delegate(tree)
 
     assert make(tree.hierarchy(), mode="auto").group_for(TASK, ALL) is not None
 
@@ -235,10 +241,7 @@ def test_a_supervisor_that_systemd_has_put_into_the_leaf_uses_the_whole_service(
     tree: Tree, make: MakeCgroups
 ) -> None:
     """``DelegateSubgroup=supervisor``: there is no group for tasks before the first start."""
-    try:
-        os.setxattr(tree.path, "user.delegate", b"1")
-    except OSError as error:
-        pytest.skip(f"no extended attributes here: {error}")
+    delegate(tree)
     (tree.path / "supervisor").mkdir()
     (tree.tasks / "cgroup.subtree_control").unlink()
     tree.tasks.rmdir()
